@@ -1,0 +1,114 @@
+//! The settler of one queue: lives while there is something to settle.
+//!
+//! One batch at a time, so that many verdicts become one write. Dead letters
+//! are stored before their originals are settled, and don't hold up the rest.
+
+use std::{sync::Arc, time::Duration};
+
+use handbell_backend::{Outgoing, PublishError, QueueToken, Settlement};
+
+use super::{
+    desk::Settling,
+    hand_out::hand_back,
+    shell::{Lending, OpenSource},
+    verdicts::copy,
+};
+use crate::{ConsumerEvent, backoff::Backoff, dead_letter};
+
+/// The most that is settled in one call.
+const BATCH: usize = 1_024;
+
+/// When a dead letter that the backend refuses for good is looked at again:
+/// what can't be buried isn't lost.
+const UNBURIED: Duration = Duration::from_secs(30);
+
+pub(super) async fn run(lending: Arc<Lending>, source: Arc<OpenSource>) {
+    loop {
+        let batch = lending.with(|desk| desk.take_settling(source.id, BATCH));
+        let count = batch.len();
+        if count > 0 {
+            let (mut dead, plain): (Vec<_>, Vec<_>) = batch.into_iter().partition(|settling| settling.dead.is_some());
+            tokio::join!(settle(&source, plain), async {
+                bury(&lending, &source, &mut dead).await;
+                settle(&source, dead).await;
+            });
+            lending.with(|desk| desk.settled(source.id, count));
+        } else if lending.settler_is_done(source.id) {
+            return;
+        }
+    }
+}
+
+async fn settle(source: &OpenSource, batch: Vec<Settling>) {
+    if batch.is_empty() {
+        return;
+    }
+    let mut backoff = Backoff::new("settle");
+    let effects = loop {
+        let settlements: Vec<(QueueToken, Settlement)> =
+            batch.iter().map(|settling| (copy(&settling.item), settling.settlement.clone())).collect();
+        match source.queue.settle(settlements).await {
+            Ok(effects) => break effects,
+            Err(error) if error.is_retryable() => backoff.wait(&error).await,
+            Err(error) => {
+                tracing::error!(%error, queue = %source.receiver, "verdicts are lost; their leases will end");
+                break vec![false; batch.len()];
+            }
+        }
+    };
+    backoff.worked();
+    answer(batch, effects);
+}
+
+fn answer(batch: Vec<Settling>, effects: Vec<bool>) {
+    let mut outbox = crate::post::Outbox::default();
+    for (settling, effect) in batch.into_iter().zip(effects) {
+        if let Some((post, token)) = settling.answer {
+            outbox.add(&post, if effect { ConsumerEvent::Settled(token) } else { ConsumerEvent::Gone(token) });
+        }
+    }
+    outbox.flush();
+}
+
+/// Stores the dead letters, as often as it takes.
+async fn bury(lending: &Lending, source: &OpenSource, dead: &mut [Settling]) {
+    let mut left: Vec<&mut Settling> = dead.iter_mut().collect();
+    let mut backoff = Backoff::new("store dead letters");
+    while !left.is_empty() {
+        let batch = left.iter().filter_map(|settling| letter(source, settling)).collect();
+        let results = publish(lending, batch, left.len()).await;
+        let mut failed = None;
+        let mut again = Vec::new();
+        for (settling, result) in left.into_iter().zip(results) {
+            match result {
+                Ok(()) => {}
+                Err(error) if dead_letter::is_final(&error) => unburied(settling, source, &error),
+                Err(error) => {
+                    failed = Some(error);
+                    again.push(settling);
+                }
+            }
+        }
+        left = again;
+        match failed {
+            Some(error) => backoff.wait(&error).await,
+            None => backoff.worked(),
+        }
+    }
+}
+
+fn letter(source: &OpenSource, settling: &Settling) -> Option<Outgoing> {
+    settling.dead.as_ref().map(|(record, letter)| dead_letter::outgoing(record, &source.receiver, letter))
+}
+
+fn unburied(settling: &mut Settling, source: &OpenSource, error: &PublishError) {
+    tracing::error!(%error, queue = %source.receiver, "the backend refuses a dead letter; the event stays in its queue");
+    settling.settlement = hand_back(UNBURIED);
+}
+
+async fn publish(lending: &Lending, batch: Vec<Outgoing>, count: usize) -> Vec<Result<(), PublishError>> {
+    match lending.around.backend.publish(batch).await {
+        Ok(receipts) => receipts.await.into_iter().map(|receipt| receipt.map(drop)).collect(),
+        Err(error) => vec![Err(error); count],
+    }
+}

@@ -1,0 +1,118 @@
+//! Opening a connection and being welcomed, or not.
+
+use handbell_protocol::{AgentName, Code, Segment, frame::Welcome};
+use serde::Serialize;
+use tokio_tungstenite::tungstenite::Error;
+
+use super::{
+    address::Address,
+    frames::{ErrorFrame, Frame},
+    socket::{Incoming, Socket},
+};
+use crate::{
+    failure::{Exit, Failure},
+    reach::Place,
+};
+
+/// Who the agent is.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Hello {
+    pub(crate) agent: AgentName,
+    pub(crate) pools: Vec<Segment>,
+    pub(crate) capabilities: Vec<Segment>,
+    pub(crate) credit: u32,
+}
+
+/// Why there is no session.
+pub(super) enum Lost {
+    /// Trying again may help.
+    Now(Failure),
+    /// It won't.
+    For(Failure),
+}
+
+impl Lost {
+    pub(super) fn into_failure(self) -> Failure {
+        match self {
+            Self::Now(failure) | Self::For(failure) => failure,
+        }
+    }
+}
+
+/// Opens a connection and waits for `welcome`.
+pub(super) async fn greet(
+    place: &Place,
+    address: &Address,
+    hello: &Hello,
+    resume: Option<&str>,
+) -> Result<(Socket, Welcome), Lost> {
+    let mut socket = Socket::open(address).await.map_err(|error| not_opened(place, &error))?;
+    let mut frame = serde_json::to_value(hello).expect("a hello has text keys");
+    frame["op"] = "hello".into();
+    for (member, value) in [("token", place.token.as_deref()), ("resume", resume)] {
+        if let Some(value) = value {
+            frame[member] = value.into();
+        }
+    }
+    socket.send(&frame.to_string()).await.map_err(|error| not_opened(place, &error))?;
+    loop {
+        match socket.next().await {
+            Incoming::Closed(_) => return Err(Lost::Now(unreachable(place, "the connection was closed"))),
+            Incoming::Text(text) => match Frame::parse(text) {
+                Some(frame) if frame.op == "welcome" => {
+                    let welcome = frame.read().ok_or_else(|| Lost::For(foreign(place)))?;
+                    return Ok((socket, welcome));
+                }
+                Some(frame) if frame.op == "error" => return Err(Lost::For(denied(place, frame.read()))),
+                _ => {}
+            },
+        }
+    }
+}
+
+fn not_opened(place: &Place, error: &Error) -> Lost {
+    match error {
+        Error::Http(answer) if answer.status() == 403 => Lost::For(Failure::new(
+            Exit::Refused,
+            "the sidecar refuses this Host",
+            place.url.clone(),
+            "connect by 127.0.0.1 or localhost",
+        )),
+        Error::Http(answer) if answer.status() == 503 => Lost::Now(unreachable(place, "it takes no new agents now")),
+        Error::Http(answer) => Lost::For(Failure::new(
+            Exit::Unreachable,
+            format!("this is no sidecar: it answers {}", answer.status()),
+            place.named_by.clone(),
+            "give the agents' address, as the line \"ready\" prints it",
+        )),
+        other => Lost::Now(unreachable(place, &other.to_string())),
+    }
+}
+
+fn unreachable(place: &Place, why: &str) -> Failure {
+    let what = format!("no sidecar answers at {}: {why}", place.url);
+    let how = "start one with handbell dev, or name its address with --url";
+    Failure::new(Exit::Unreachable, what, place.named_by.clone(), how)
+}
+
+fn foreign(place: &Place) -> Failure {
+    Failure::failed("its welcome can't be read", place.url.clone(), "compare the versions with handbell version")
+}
+
+fn denied(place: &Place, error: Option<ErrorFrame>) -> Failure {
+    let Some(error) = error else { return foreign(place) };
+    refusal(error.code, error.reason, &place.url)
+}
+
+/// A refusal's exit code follows from its code.
+pub(crate) fn refusal(code: Code, reason: String, place: &str) -> Failure {
+    let exit = match code {
+        Code::Unauthorized | Code::ForbiddenSource | Code::ForbiddenTopic => Exit::Refused,
+        _ => Exit::Failed,
+    };
+    let (what, how) = match reason.split_once("; ") {
+        Some((what, how)) => (what.to_owned(), how.to_owned()),
+        None => (reason, String::new()),
+    };
+    Failure::new(exit, format!("{}: {what}", code.as_str()), place, how)
+}

@@ -1,0 +1,72 @@
+//! One WebSocket connection over TCP or a Unix socket.
+
+use std::{io, time::Duration};
+
+use futures_util::{SinkExt, StreamExt};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpStream, UnixStream},
+};
+use tokio_tungstenite::{
+    WebSocketStream, client_async,
+    tungstenite::{Error, Message, client::IntoClientRequest, http::HeaderValue, protocol::CloseFrame},
+};
+
+use super::address::Address;
+
+/// What carries the frames.
+trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
+
+/// An open connection.
+pub(super) struct Socket(WebSocketStream<Box<dyn Stream>>);
+
+/// What came, or how it ended.
+#[derive(Debug)]
+pub(super) enum Incoming {
+    Text(String),
+    Closed(Option<CloseFrame>),
+}
+
+/// How long opening may take.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+impl Socket {
+    /// Opens a connection.
+    pub(super) async fn open(address: &Address) -> Result<Self, Error> {
+        let late = || Error::Io(io::Error::new(io::ErrorKind::TimedOut, "no answer within 5 s"));
+        tokio::time::timeout(PATIENCE, open(address)).await.map_err(|_| late())?
+    }
+
+    /// Sends one text frame.
+    pub(super) async fn send(&mut self, text: &str) -> Result<(), Error> {
+        self.0.send(Message::text(text)).await
+    }
+
+    /// Waits for the next frame; pings are answered on the way. Cancel-safe.
+    pub(super) async fn next(&mut self) -> Incoming {
+        loop {
+            match self.0.next().await {
+                Some(Ok(Message::Text(text))) => return Incoming::Text(text.to_string()),
+                Some(Ok(Message::Close(frame))) => return Incoming::Closed(frame),
+                Some(Ok(_)) => {}
+                Some(Err(_)) | None => return Incoming::Closed(None),
+            }
+        }
+    }
+}
+
+async fn open(address: &Address) -> Result<Socket, Error> {
+    let mut request = address.url().into_client_request()?;
+    let subprotocol = HeaderValue::from_static(handbell_protocol::frame::SUBPROTOCOL);
+    request.headers_mut().insert("sec-websocket-protocol", subprotocol);
+    let stream: Box<dyn Stream> = match address {
+        Address::Tcp { authority, .. } => {
+            let stream = TcpStream::connect(authority).await?;
+            stream.set_nodelay(true)?;
+            Box::new(stream)
+        }
+        Address::Unix(path) => Box::new(UnixStream::connect(path).await?),
+    };
+    client_async(request, stream).await.map(|(socket, _)| Socket(socket))
+}

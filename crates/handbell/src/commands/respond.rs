@@ -1,0 +1,203 @@
+//! `respond`: answer requests with a command, or by hand.
+
+use std::{process::Stdio, time::Duration};
+
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Stdin},
+    process::Command,
+};
+
+use crate::{
+    cli::RespondArgs,
+    client::{Delivery, ErrorFrame, Frame, Hello, Session, refusal},
+    config::Config,
+    failure::{Done, Failure},
+    output::Screen,
+    reach::{Side, place},
+    signals::Interrupt,
+};
+
+const GOODBYE: Duration = Duration::from_secs(5);
+/// What a command may print; more is cut off by ending it.
+const MAX_OUTPUT: usize = 1 << 20;
+
+pub(crate) async fn run(args: &RespondArgs, config: &Config, screen: Screen, mut interrupt: Interrupt) -> Done {
+    let place = place(&args.reach, config, Side::Agents)?;
+    let url = place.url.clone();
+    let hello = Hello {
+        agent: args.agent.clone(),
+        pools: args.pools.clone(),
+        capabilities: args.capabilities.clone(),
+        credit: 1,
+    };
+    let mut session = Session::connect(place, hello).await?;
+    if !screen.quiet {
+        eprintln!("waiting for requests as {}", args.agent);
+    }
+    let mut responder = Responder { args, screen, url, lines: BufReader::new(tokio::io::stdin()) };
+    let end = tokio::select! {
+        () = interrupt.came() => Err(Failure::interrupted()),
+        end = responder.serve(&mut session) => end,
+    };
+    let goodbye = session.bye(GOODBYE).await;
+    end.and(goodbye)
+}
+
+struct Responder<'a> {
+    args: &'a RespondArgs,
+    screen: Screen,
+    url: String,
+    lines: BufReader<Stdin>,
+}
+
+/// What handling a delivery came to.
+enum Outcome {
+    Answer(Value),
+    Error(String),
+    /// Standard input has ended.
+    NoMore,
+}
+
+impl Responder<'_> {
+    async fn serve(&mut self, session: &mut Session) -> Done {
+        loop {
+            let frame = session.next().await?;
+            match frame.op.as_str() {
+                "deliver" if self.handle(session, &frame).await? => return Ok(()),
+                "error" => self.error(&frame)?,
+                _ => {}
+            }
+        }
+    }
+
+    fn error(&self, frame: &Frame) -> Done {
+        match frame.read::<ErrorFrame>() {
+            Some(error) => Err(refusal(error.code, error.reason, &self.url)),
+            None => Ok(()),
+        }
+    }
+
+    /// Handles one delivery; tells whether the command is done.
+    async fn handle(&mut self, session: &mut Session, frame: &Frame) -> Result<bool, Failure> {
+        let Some(delivery) = frame.read::<Delivery>() else { return Ok(false) };
+        let outcome = {
+            let work = work(self.args, self.screen, &mut self.lines, &delivery);
+            tokio::pin!(work);
+            // The socket is read meanwhile: pings are answered, a cancel is heard.
+            loop {
+                tokio::select! {
+                    outcome = &mut work => break Some(outcome?),
+                    frame = session.next() => if cancels(&frame?, &delivery) { break None },
+                }
+            }
+        };
+        match outcome {
+            None => {
+                if !self.screen.quiet {
+                    eprintln!("the caller has cancelled {}", delivery.delivery);
+                }
+                return Ok(false);
+            }
+            Some(Outcome::NoMore) => return Ok(true),
+            Some(outcome) => session.settle(&delivery.delivery, &settlement(&delivery, &outcome)).await?,
+        }
+        Ok(self.args.once)
+    }
+}
+
+fn cancels(frame: &Frame, delivery: &Delivery) -> bool {
+    #[derive(serde::Deserialize)]
+    struct Named {
+        delivery: String,
+    }
+    frame.op == "cancelled" && frame.read::<Named>().is_some_and(|named| named.delivery == delivery.delivery)
+}
+
+/// A request is answered; other direct work is acked, or tried again.
+fn settlement(delivery: &Delivery, outcome: &Outcome) -> Value {
+    let id = &delivery.delivery;
+    match (outcome, &delivery.call) {
+        (Outcome::Answer(payload), Some(_)) => {
+            json!({ "op": "respond", "delivery": id, "payload": payload, "confirm": true })
+        }
+        (Outcome::Error(reason), Some(_)) => {
+            let payload = json!({ "reason": reason });
+            json!({ "op": "respond", "delivery": id, "status": "error", "payload": payload, "confirm": true })
+        }
+        (Outcome::Error(reason), None) => {
+            json!({ "op": "nack", "delivery": id, "class": "temporary_failure", "reason": reason, "confirm": true })
+        }
+        _ => json!({ "op": "ack", "deliveries": [id], "confirm": true }),
+    }
+}
+
+async fn work(
+    args: &RespondArgs,
+    screen: Screen,
+    lines: &mut BufReader<Stdin>,
+    delivery: &Delivery,
+) -> Result<Outcome, Failure> {
+    match args.command.split_first() {
+        Some((program, arguments)) => command(program, arguments, delivery).await,
+        None => by_hand(screen, lines, delivery).await,
+    }
+}
+
+/// Shows the request and takes a line as the answer.
+async fn by_hand(screen: Screen, lines: &mut BufReader<Stdin>, delivery: &Delivery) -> Result<Outcome, Failure> {
+    let head = delivery.head();
+    let (kind, from) = head.as_ref().map_or(("?", "?"), |head| (&head.event_type, &head.source));
+    screen.line(&format!("{kind} from {from}: {}", delivery.payload.get()))?;
+    let mut line = String::new();
+    let read = lines.read_line(&mut line).await;
+    match read {
+        Ok(0) => Ok(Outcome::NoMore),
+        Ok(_) => Ok(Outcome::Answer(answer(&line))),
+        Err(error) => Err(Failure::failed(format!("standard input can't be read: {error}"), "", "")),
+    }
+}
+
+/// Runs the command: the payload on its standard input, its standard output
+/// is the answer. Dropping this ends the command.
+async fn command(program: &str, arguments: &[String], delivery: &Delivery) -> Result<Outcome, Failure> {
+    let mut command = Command::new(program);
+    command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit()).kill_on_drop(true);
+    command.env("HANDBELL_ATTEMPT", delivery.attempt.to_string());
+    command.env("HANDBELL_IDEMPOTENCY_KEY", &delivery.idempotency_key);
+    let mut child = command.spawn().map_err(|error| {
+        Failure::failed(format!("{program} can't be started: {error}"), "COMMAND", "name a program that is there")
+    })?;
+    let payload = delivery.payload.get().to_owned();
+    if let Some(mut stdin) = child.stdin.take() {
+        // A command that doesn't read its input is none the worse for it.
+        tokio::spawn(async move { stdin.write_all(payload.as_bytes()).await });
+    }
+    let done = child.wait_with_output().await;
+    let done =
+        done.map_err(|error| Failure::failed(format!("{program} can't be waited for: {error}"), "COMMAND", ""))?;
+    if !done.status.success() {
+        return Ok(Outcome::Error(format!("{program}: {}", done.status)));
+    }
+    if done.stdout.len() > MAX_OUTPUT {
+        return Ok(Outcome::Error(format!("{program} printed {} bytes, more than {MAX_OUTPUT}", done.stdout.len())));
+    }
+    Ok(Outcome::Answer(answer(&String::from_utf8_lossy(&done.stdout))))
+}
+
+/// As JSON where it is JSON, else as text without its last line end.
+fn answer(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_else(|_| text.trim_end_matches(['\n', '\r']).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_json_or_text() {
+        assert_eq!(answer("{\"a\":1}\n"), json!({"a": 1}));
+        assert_eq!(answer("hello\n"), json!("hello"));
+        assert_eq!(answer(""), json!(""));
+    }
+}

@@ -1,0 +1,40 @@
+//! `version`: this program's, the running one's, and whether they differ.
+
+use serde_json::json;
+
+use crate::{
+    api::Api,
+    cli::VersionArgs,
+    config::Config,
+    failure::{Done, Exit, Failure},
+    output::Screen,
+    reach::{Side, place},
+};
+
+/// This program's version.
+pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+pub(crate) async fn run(args: &VersionArgs, config: &Config, screen: Screen) -> Done {
+    let server = if args.client { None } else { server(args, config).await? };
+    let skew = server.as_ref().map(|server| server != VERSION);
+    if screen.is_json() {
+        return screen.json_line(&json!({ "client": VERSION, "server": server, "skew": skew }));
+    }
+    screen.line(&format!("client  {VERSION}"))?;
+    match (args.client, server) {
+        (true, _) => Ok(()),
+        (false, None) => screen.line("server  none answers"),
+        (false, Some(server)) if server == VERSION => screen.line(&format!("server  {server}")),
+        (false, Some(server)) => screen.line(&format!("server  {server} (another version than this program's)")),
+    }
+}
+
+/// The running one's version; nobody there is no failure here.
+async fn server(args: &VersionArgs, config: &Config) -> Result<Option<String>, Failure> {
+    let api = Api::new(place(&args.reach, config, Side::Admin)?)?;
+    match api.get("/overview", &[]).await {
+        Ok(overview) => Ok(overview["version"].as_str().map(ToOwned::to_owned)),
+        Err(failure) if failure.exit == Exit::Unreachable => Ok(None),
+        Err(failure) => Err(failure),
+    }
+}

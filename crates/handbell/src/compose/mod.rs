@@ -1,0 +1,12 @@
+//! From a checked configuration to running parts: the only place that knows
+//! them all.
+
+mod addresses;
+mod admin;
+mod backend;
+mod payloads;
+mod ready;
+mod run;
+mod sidecar;
+
+pub(crate) use run::{dev, sidecar};

@@ -1,0 +1,109 @@
+//! Standard output in the form that was asked for.
+
+use std::io::{self, IsTerminal, Write};
+
+use serde::Serialize;
+use serde_json::{Value as Json, json};
+
+use super::table::{Column, Look, table};
+use crate::{
+    cli::{Colour, Format, Shared},
+    failure::{Done, Exit, Failure},
+};
+
+/// Where and how answers are printed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Screen {
+    pub(crate) format: Format,
+    pub(crate) quiet: bool,
+    look: Look,
+}
+
+impl Screen {
+    pub(crate) fn new(shared: &Shared) -> Self {
+        let terminal = io::stdout().is_terminal();
+        let colour = match shared.color {
+            Colour::Always => true,
+            Colour::Never => false,
+            Colour::Auto => terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
+        };
+        Self { format: shared.format(), quiet: shared.quiet, look: Look { terminal, colour } }
+    }
+
+    pub(crate) fn is_terminal(&self) -> bool {
+        self.look.terminal
+    }
+
+    /// Whether errors on standard error may be coloured.
+    pub(crate) fn colours_logs(&self) -> bool {
+        self.look.colour && io::stderr().is_terminal()
+    }
+
+    pub(crate) fn is_json(&self) -> bool {
+        self.format == Format::Json
+    }
+
+    /// One line of text.
+    pub(crate) fn line(&self, text: &str) -> Done {
+        let mut out = io::stdout().lock();
+        writeln!(out, "{text}").and_then(|()| out.flush()).map_err(|error| broken(&error))
+    }
+
+    /// One value as one line of JSON, whatever the format.
+    pub(crate) fn json_line(&self, value: &impl Serialize) -> Done {
+        self.line(&serde_json::to_string(value).expect("answers have text keys, so they can be written"))
+    }
+
+    /// Several things.
+    pub(crate) fn list(&self, items: &[Json], columns: &[Column], name: &str) -> Done {
+        match self.format {
+            Format::Table => self.table(items, columns, false),
+            Format::Wide => self.table(items, columns, true),
+            Format::Name => items.iter().try_for_each(|item| self.line(&name_of(item, name))),
+            Format::Json | Format::Yaml => self.value(&json!({ "items": items })),
+        }
+    }
+
+    /// One thing with all that is known of it.
+    pub(crate) fn show(&self, item: &Json, name: &str) -> Done {
+        match self.format {
+            Format::Name => self.line(&name_of(item, name)),
+            Format::Json => self.value(item),
+            Format::Table | Format::Wide | Format::Yaml => self.yaml(item),
+        }
+    }
+
+    /// A value in JSON, or in YAML for everything else.
+    pub(crate) fn value(&self, value: &Json) -> Done {
+        match self.format {
+            Format::Json if self.look.terminal => self.line(&format!("{value:#}")),
+            Format::Json => self.line(&value.to_string()),
+            _ => self.yaml(value),
+        }
+    }
+
+    fn yaml(&self, value: &Json) -> Done {
+        let text = serde_yaml_ng::to_string(value).expect("answers have text keys, so they can be written");
+        self.line(text.trim_end())
+    }
+
+    fn table(&self, items: &[Json], columns: &[Column], wide: bool) -> Done {
+        match items.is_empty() {
+            true if self.quiet => Ok(()),
+            true => self.line("none"),
+            false => self.line(&table(items, columns, wide, self.look)),
+        }
+    }
+}
+
+fn name_of(item: &Json, pointer: &str) -> String {
+    item.pointer(pointer).and_then(Json::as_str).unwrap_or_default().to_owned()
+}
+
+/// A reader that has seen enough (`| head`) is no error to talk about.
+fn broken(error: &io::Error) -> Failure {
+    match error.kind() {
+        io::ErrorKind::BrokenPipe => Failure { exit: Exit::Failed, reasons: Vec::new() },
+        _ => Failure::failed(format!("standard output can't be written: {error}"), "", "see where it leads to"),
+    }
+}

@@ -1,0 +1,192 @@
+//! Requests from the responder's side: an answer is stored, then the delivery
+//! is settled. The first answer wins: all answers to one request share a
+//! dedup key.
+
+use std::{sync::Arc, time::Duration};
+
+use handbell_backend::{Class, Dedup, Headers, Outgoing, PublishError, Record, Stored, header, partition_of};
+use handbell_delivery::{
+    Verdict,
+    inbox::{CALLER_MEMBER, reply_topic},
+};
+use handbell_protocol::{
+    AgentName, Json, Refusal, Timestamp,
+    event::{Completion, Draft, id},
+    frame::{OutputPublished, Reject, Rejected, ReplyStatus, Respond, ServerFrame},
+};
+use serde_json::value::RawValue;
+
+use super::{
+    Effect, Now, Session,
+    deliveries::{Frame, State},
+    publish::Purpose,
+    rejected,
+    window::refusal_of,
+};
+
+/// An answer is kept for its caller so long after the request's deadline.
+const KEPT: Duration = Duration::from_secs(600);
+
+/// What the responder says.
+struct Said<'a> {
+    status: ReplyStatus,
+    event: Option<&'a RawValue>,
+    payload: Json,
+    /// How the delivery is settled after the answer is stored.
+    then: Verdict,
+    confirm: bool,
+}
+
+/// An answer that is being stored.
+#[derive(Debug)]
+pub(super) struct Answering {
+    then: Verdict,
+    confirm: bool,
+    published: Option<Vec<OutputPublished>>,
+}
+
+impl Session {
+    pub(super) fn respond(&mut self, now: Now, respond: Respond) {
+        let Respond { delivery, payload, status, event, confirm } = respond;
+        self.answer(
+            now,
+            &delivery,
+            Said { status, event: event.as_deref(), payload, then: Verdict::Ack, confirm },
+            None,
+        );
+    }
+
+    /// A bare `ack` of a request is `respond` ok with null.
+    pub(super) fn answer_null(
+        &mut self,
+        now: Now,
+        delivery: &str,
+        confirm: bool,
+        published: Option<Vec<OutputPublished>>,
+    ) {
+        let said = Said { status: ReplyStatus::Ok, event: None, payload: Json::null(), then: Verdict::Ack, confirm };
+        self.answer(now, delivery, said, published);
+    }
+
+    pub(super) fn answer_rejected(&mut self, now: Now, reject: Reject) {
+        let payload = Json::of(&serde_json::json!({ "reason": reject.reason })).unwrap_or_default();
+        let then = Verdict::Reject { reason: reject.reason };
+        let said = Said { status: ReplyStatus::Error, event: None, payload, then, confirm: reject.confirm };
+        self.answer(now, &reject.delivery, said, None);
+    }
+
+    fn answer(&mut self, now: Now, delivery: &str, said: Said<'_>, published: Option<Vec<OutputPublished>>) {
+        let Some(held) = self.deliveries.open(delivery) else { return self.gone(delivery) };
+        let Frame::Work { record, .. } = &held.frame else { return self.gone(delivery) };
+        let record = record.clone();
+        let Some(call) = CallHeaders::of(&record) else { return self.no_call(delivery) };
+        if call.deadline < now.wall {
+            return self.too_late(delivery);
+        }
+        let answering = Answering { then: said.then.clone(), confirm: said.confirm, published };
+        match self.letter(now, delivery, &call, said) {
+            Ok(outgoing) => {
+                if let Some(held) = self.deliveries.get(delivery) {
+                    held.state = State::Storing;
+                }
+                self.answering.insert(delivery.into(), answering);
+                let ticket = self.ticket(Purpose::Answer { delivery: delivery.into() });
+                self.out.push(Effect::Publish(ticket, vec![outgoing]));
+            }
+            Err(refusal) => self.answer_refused(delivery, refusal),
+        }
+    }
+
+    fn letter(&mut self, now: Now, delivery: &str, call: &CallHeaders, said: Said<'_>) -> Result<Outgoing, Refusal> {
+        let lineage = self.deliveries.lineage(delivery).ok_or_else(|| Refusal::envelope("the delivery is gone"))?;
+        let id = id::of_output(&lineage.cause.id, lineage.cause.at, &lineage.receiver, lineage.next);
+        let cause = lineage.cause.clone();
+        let event = match said.event {
+            Some(event) => event.to_owned(),
+            None => serde_json::value::to_raw_value(&serde_json::json!({ "type": "ResponseEvent" }))
+                .map_err(|error| Refusal::envelope(error.to_string()))?,
+        };
+        let routing = serde_json::value::to_raw_value(&serde_json::json!({ "to": call.caller }))
+            .map_err(|error| Refusal::envelope(error.to_string()))?;
+        let mut draft = Draft::parse(Some(&event), None, Some(&routing))?;
+        draft.set_payload(said.payload);
+        let completion = Completion { source: &self.agent, id, now: now.wall, cause: Some(&cause) };
+        let envelope = draft.complete(completion)?;
+        let status = if said.status == ReplyStatus::Error { "error" } else { "ok" };
+        let topic = reply_topic(&call.caller);
+        Ok(Outgoing {
+            class: Class::Inbox,
+            partition: partition_of(topic.as_str(), self.bounds.partitions),
+            topic,
+            envelope: Arc::new(envelope),
+            headers: call.answer_headers(status),
+            dedup: Some(Dedup { key: format!("answer/{}", cause.id), digest: None }),
+        })
+    }
+
+    pub(super) fn answer_receipt(&mut self, delivery: &str, result: Result<Stored, PublishError>) {
+        let Some(Answering { then, confirm, published }) = self.answering.remove(delivery) else { return };
+        let Some(held) = self.deliveries.get(delivery) else { return self.gone(delivery) };
+        held.state = State::Out;
+        match result {
+            // Somebody, or an earlier run of this handler, has answered before.
+            Ok(Stored { duplicate: true, .. }) if published.is_none() => self.too_late(delivery),
+            Ok(_) => self.settle_with(delivery, then, confirm, published),
+            Err(error) => self.answer_refused(delivery, refusal_of(&error, 0)),
+        }
+    }
+
+    /// The answer has no effect: the work is over, and the agent is told.
+    fn too_late(&mut self, delivery: &str) {
+        self.one_verdict(delivery, Verdict::Ack, false);
+        self.deliveries.let_go(delivery);
+        self.gone(delivery);
+    }
+
+    fn no_call(&mut self, delivery: &str) {
+        self.answer_refused(
+            delivery,
+            Refusal::new(handbell_protocol::Code::Protocol, "this delivery has no call; ack it"),
+        );
+    }
+
+    fn answer_refused(&mut self, delivery: &str, refusal: Refusal) {
+        let delivery = Some(delivery.to_owned());
+        self.send(ServerFrame::Rejected(Rejected { delivery, ..rejected(refusal) }));
+    }
+}
+
+/// The call that a request's record carries.
+struct CallHeaders {
+    call: String,
+    caller: AgentName,
+    producer: Option<String>,
+    member: Option<String>,
+    deadline: Timestamp,
+}
+
+impl CallHeaders {
+    fn of(record: &Record) -> Option<Self> {
+        let get = |name| record.headers.get(name).map(ToOwned::to_owned);
+        Some(Self {
+            call: get(header::CALL)?,
+            caller: AgentName::parse(record.headers.get(header::REPLY_TO)?).ok()?,
+            producer: get(header::CALLER),
+            member: get(CALLER_MEMBER),
+            deadline: Timestamp::parse(record.headers.get(header::EXPIRY)?).ok()?,
+        })
+    }
+
+    fn answer_headers(&self, status: &str) -> Headers {
+        let mut headers = Headers::default();
+        headers.set(header::CALL, &*self.call);
+        headers.set(header::STATUS, status);
+        headers.set(header::EXPIRY, self.deadline.after(KEPT).to_string());
+        for (name, value) in [(header::CALLER, &self.producer), (CALLER_MEMBER, &self.member)] {
+            if let Some(value) = value {
+                headers.set(name, &**value);
+            }
+        }
+        headers
+    }
+}

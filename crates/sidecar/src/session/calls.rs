@@ -1,0 +1,315 @@
+//! Requests from the caller's side: open calls, their deadlines and answers.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
+
+use handbell_backend::{Headers, Outgoing, header};
+use handbell_delivery::{ConsumerKey, Delivered, Verdict, inbox::CALLER_MEMBER};
+use handbell_protocol::{
+    Envelope, Json, Target,
+    event::Cause,
+    frame::{Cancel, FrameError, Reply, ReplyStatus, Request, ServerFrame},
+};
+
+use super::{
+    DIRECT, Directory, Effect, Now, Session, Ticket,
+    deliveries::{Frame, Lineage},
+    fault,
+};
+
+/// How long a target may be unknown to `members` before nobody is there.
+const PRESENCE_GRACE: Duration = Duration::from_millis(500);
+/// How often it is looked for meanwhile.
+const PRESENCE_LOOK: Duration = Duration::from_millis(50);
+/// So many calls may be open in a session.
+const MAX_OPEN: usize = 65_536;
+/// So many closed calls are known, so that a late answer isn't taken for a lost one.
+const CLOSED: usize = 1_024;
+
+/// An open call.
+#[derive(Debug)]
+pub(super) struct Call {
+    name: String,
+    seq: u64,
+    deadline: Duration,
+    default: Option<Json>,
+    /// Set when it begins.
+    due: Duration,
+    request: Option<Cause>,
+    target: Option<Target>,
+    published: bool,
+    /// An answer that came before its `published`.
+    early: Option<Delivered>,
+    /// Nobody is there, and what was to be stored meanwhile.
+    waiting: Option<Waiting>,
+    nobody: bool,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    until: Duration,
+    look: Duration,
+    ticket: Ticket,
+    records: Vec<Outgoing>,
+}
+
+impl Waiting {
+    /// Stored, but expired: nobody is to start it any more.
+    fn for_the_record(mut self, now: Now) -> Effect {
+        for record in &mut self.records {
+            record.headers.set(header::EXPIRY, now.wall.to_string());
+        }
+        Effect::Publish(self.ticket, self.records)
+    }
+}
+
+impl Call {
+    fn of(request: &Request) -> Self {
+        Self {
+            name: request.call.clone(),
+            seq: request.publish.seq,
+            deadline: request.deadline,
+            default: request.default.clone(),
+            due: Duration::ZERO,
+            request: None,
+            target: None,
+            published: false,
+            early: None,
+            waiting: None,
+            nobody: false,
+        }
+    }
+
+    /// Writes the call beside its event.
+    pub(super) fn begin(&mut self, envelope: &Envelope, headers: &mut Headers, now: Now, producer: &str, member: &str) {
+        self.due = now.mono + self.deadline;
+        self.request = Some(Cause::of(envelope));
+        self.target = envelope.routing.to.clone();
+        headers.set(header::CALL, &*self.name);
+        headers.set(header::REPLY_TO, &*envelope.event.source);
+        headers.set(header::CALLER, producer);
+        headers.set(CALLER_MEMBER, member);
+        headers.set(header::EXPIRY, now.wall.after(self.deadline).to_string());
+    }
+
+    fn wakes_at(&self) -> Duration {
+        self.waiting.as_ref().map_or(self.due, |waiting| waiting.look.min(self.due))
+    }
+}
+
+/// The open calls of a session by name, and the requests whose calls were
+/// closed last.
+#[derive(Debug, Default)]
+pub(super) struct Calls {
+    open: BTreeMap<String, Call>,
+    closed: VecDeque<String>,
+}
+
+impl Calls {
+    pub(super) fn next_deadline(&self) -> Option<Duration> {
+        self.open.values().map(Call::wakes_at).min()
+    }
+
+    /// The request was refused.
+    pub(super) fn forget(&mut self, seq: u64) {
+        self.open.retain(|_, call| call.seq != seq);
+    }
+
+    fn of_seq(&mut self, seq: u64) -> Option<&mut Call> {
+        self.open.values_mut().find(|call| call.seq == seq)
+    }
+
+    fn note_closed(&mut self, request: &str) {
+        self.closed.push_back(request.to_owned());
+        if self.closed.len() > CLOSED {
+            self.closed.pop_front();
+        }
+    }
+
+    fn was_closed(&self, request: &str) -> bool {
+        self.closed.iter().any(|closed| closed == request)
+    }
+}
+
+impl Session {
+    pub(super) fn request(&mut self, now: Now, directory: &dyn Directory, request: Request) {
+        let call = Call::of(&request);
+        let taken = self.calls.open.get(&call.name).is_some_and(|open| open.seq != call.seq);
+        if taken || self.calls.open.len() >= MAX_OPEN {
+            let reason = if taken {
+                format!("call {:?} is open already; name each open call differently", call.name)
+            } else {
+                format!("{MAX_OPEN} calls are open; wait for their answers")
+            };
+            let error = FrameError { seq: Some(call.seq), call: Some(call.name), ..fault("request", reason) };
+            return self.bad_frame(error);
+        }
+        self.admit(now, directory, request.publish, Some(call));
+    }
+
+    /// Opens the call, and stores its event once somebody is there to answer
+    /// or has not been there for [`PRESENCE_GRACE`].
+    pub(super) fn begin_call(
+        &mut self,
+        now: Now,
+        directory: &dyn Directory,
+        mut call: Call,
+        ticket: Ticket,
+        records: Vec<Outgoing>,
+    ) {
+        if call.target.as_ref().is_none_or(|target| directory.is_present(target)) {
+            self.out.push(Effect::Publish(ticket, records));
+        } else {
+            let until = now.mono + PRESENCE_GRACE;
+            call.waiting = Some(Waiting { until, look: now.mono + PRESENCE_LOOK, ticket, records });
+        }
+        self.calls.open.insert(call.name.clone(), call);
+    }
+
+    pub(super) fn call_published(&mut self, now: Now, seq: u64) {
+        let Some(call) = self.calls.of_seq(seq) else { return };
+        call.published = true;
+        let (early, nobody, name) = (call.early.take(), call.nobody, call.name.clone());
+        if let Some(answer) = early {
+            self.answered(now, answer);
+        } else if nobody {
+            self.close_call(&name, ReplyStatus::NoResponders);
+        }
+    }
+
+    /// Deadlines, and targets that have come or stay away.
+    pub(super) fn calls_due(&mut self, now: Now, directory: &dyn Directory) {
+        let due: Vec<String> =
+            self.calls.open.values().filter(|call| call.wakes_at() <= now.mono).map(|call| call.name.clone()).collect();
+        for name in due {
+            let Some(call) = self.calls.open.get_mut(&name) else { continue };
+            if let Some(waiting) = call.waiting.take() {
+                let (call_nobody, effect) = look(waiting, call.target.as_ref(), now, directory);
+                call.nobody = call_nobody;
+                match effect {
+                    Ok(publish) => self.out.push(publish),
+                    Err(waiting) => call.waiting = Some(waiting),
+                }
+            } else if call.published {
+                self.close_call(&name, ReplyStatus::Timeout);
+            } else {
+                // The broker hasn't answered the publish: its answer comes first.
+                call.due = now.mono + PRESENCE_LOOK;
+            }
+        }
+    }
+
+    /// Ends a call without an answer from anybody.
+    fn close_call(&mut self, name: &str, status: ReplyStatus) {
+        let Some(call) = self.calls.open.remove(name) else { return };
+        let stands_in = !matches!(status, ReplyStatus::Cancelled);
+        let configured = || match &call.target {
+            Some(Target::Agent(agent)) => self.policy.default_replies.get(agent).cloned(),
+            _ => None,
+        };
+        let default = if stands_in { call.default.clone().or_else(configured) } else { None };
+        let status = if default.is_some() { ReplyStatus::Default } else { status };
+        let payload = default.unwrap_or_default();
+        let reply = Reply { call: call.name, delivery: String::new(), status, event: None, payload };
+        if let Some(cause) = call.request {
+            self.calls.note_closed(&cause.id);
+            self.hand_reply(DIRECT, None, reply, cause);
+        }
+    }
+
+    /// An answer has come for one of this agent's calls.
+    pub(super) fn answered(&mut self, now: Now, answer: Delivered) {
+        let headers = &answer.record.headers;
+        let Some(name) = headers.get(header::CALL).map(ToOwned::to_owned) else {
+            return self.drop_answer(&answer);
+        };
+        let request = answer.record.envelope.event.causation_id.as_deref();
+        let closed = request.is_some_and(|request| self.calls.was_closed(request));
+        let ours = |call: &Call| call.request.as_ref().map(|cause| cause.id.as_str()) == request;
+        match self.calls.open.get_mut(&name) {
+            Some(call) if ours(call) && !call.published => {
+                call.early = Some(answer);
+                return;
+            }
+            Some(call) if ours(call) => {
+                self.calls.open.remove(&name);
+            }
+            // The name was given again: this is the answer to the call before.
+            Some(_) => return self.drop_answer(&answer),
+            // Of a call that this session has closed: too late. Of one that it
+            // never knew: made before a restart, so the agent still waits.
+            None if closed => return self.drop_answer(&answer),
+            _ => {}
+        }
+        let expired = headers.get(header::EXPIRY).and_then(|text| handbell_protocol::Timestamp::parse(text).ok());
+        if expired.is_some_and(|expiry| expiry < now.wall) {
+            return self.drop_answer(&answer);
+        }
+        if let Some(request) = request {
+            let request = request.to_owned();
+            self.calls.note_closed(&request);
+        }
+        let status = if headers.get(header::STATUS) == Some("error") { ReplyStatus::Error } else { ReplyStatus::Ok };
+        let envelope = &answer.record.envelope;
+        let reply = Reply {
+            call: name,
+            delivery: String::new(),
+            status,
+            event: Some(envelope.event.clone()),
+            payload: envelope.payload.clone(),
+        };
+        let cause = Cause::of(envelope);
+        self.hand_reply(DIRECT, Some(answer.token), reply, cause);
+    }
+
+    fn drop_answer(&mut self, answer: &Delivered) {
+        self.out.push(Effect::Settle(DIRECT, vec![(answer.token, Verdict::Ack)]));
+    }
+
+    fn hand_reply(&mut self, key: ConsumerKey, token: Option<handbell_delivery::Token>, reply: Reply, cause: Cause) {
+        let receiver: Arc<str> = self.agent.as_str().into();
+        let lineage = Lineage { cause, receiver, next: 0 };
+        let id = self.deliveries.hold(key, token, Frame::Reply(Box::new(reply)), lineage);
+        if let Some(held) = self.deliveries.get(&id)
+            && let Frame::Reply(reply) = &mut held.frame
+        {
+            reply.delivery = id.to_string();
+            let reply = (**reply).clone();
+            self.send(ServerFrame::Reply(reply));
+        }
+    }
+
+    pub(super) fn cancel(&mut self, now: Now, cancel: Cancel) {
+        let Some(call) = self.calls.open.get_mut(&cancel.call) else {
+            let reason = format!("no call {:?} is open", cancel.call);
+            return self.bad_frame(FrameError { call: Some(cancel.call), ..fault("cancel", reason) });
+        };
+        if let Some(waiting) = call.waiting.take() {
+            self.out.push(waiting.for_the_record(now));
+        }
+        if let Some(request) = &call.request {
+            self.out.push(Effect::Cancel(request.id.clone()));
+        }
+        self.close_call(&cancel.call, ReplyStatus::Cancelled);
+    }
+}
+
+/// Looks for a target once more: the publish that follows, or what still waits.
+fn look(
+    mut waiting: Waiting,
+    target: Option<&Target>,
+    now: Now,
+    directory: &dyn Directory,
+) -> (bool, Result<Effect, Waiting>) {
+    if target.is_none_or(|target| directory.is_present(target)) {
+        return (false, Ok(Effect::Publish(waiting.ticket, waiting.records)));
+    }
+    if now.mono < waiting.until {
+        waiting.look = now.mono + PRESENCE_LOOK;
+        return (false, Err(waiting));
+    }
+    (true, Ok(waiting.for_the_record(now)))
+}

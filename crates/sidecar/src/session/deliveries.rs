@@ -1,0 +1,203 @@
+//! What the agent holds: deliveries and replies that it has not settled, and
+//! the last ones that it has, since they may still be named as a cause.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+};
+
+use handbell_backend::Record;
+use handbell_delivery::{ConsumerKey, Token};
+use handbell_protocol::{
+    event::{Cause, id::base32},
+    frame::{OutputPublished, Reply, ServerFrame},
+};
+
+/// So many settled deliveries can still be named as a cause.
+const PAST: usize = 1_024;
+
+/// A delivery that the agent holds.
+#[derive(Debug)]
+pub(super) struct Held {
+    /// Whose it is.
+    pub(super) key: ConsumerKey,
+    /// What settles it; a reply that the sidecar made itself has none.
+    pub(super) token: Option<Token>,
+    /// What the agent was told, to be told again after a resume.
+    pub(super) frame: Frame,
+    /// What its outputs follow from.
+    pub(super) lineage: Lineage,
+    /// Whether a verdict is under way.
+    pub(super) state: State,
+    /// The order of handing out.
+    number: u64,
+}
+
+/// The frame of a delivery.
+#[derive(Clone, Debug)]
+pub(super) enum Frame {
+    /// Work.
+    Work {
+        /// The subscription's name.
+        sub: Arc<str>,
+        /// The event.
+        record: Arc<Record>,
+        /// From 1.
+        attempt: u32,
+        /// The same for all attempts.
+        idempotency_key: Arc<str>,
+        /// What a declared subscription says is to be done.
+        action: Option<Arc<str>>,
+    },
+    /// An answer.
+    Reply(Box<Reply>),
+}
+
+/// What the outputs of a delivery follow from.
+#[derive(Clone, Debug)]
+pub(super) struct Lineage {
+    /// The event.
+    pub(super) cause: Cause,
+    /// The receiver whose outputs are numbered in one row.
+    pub(super) receiver: Arc<str>,
+    /// The next output's number.
+    pub(super) next: u64,
+}
+
+/// How far a delivery is.
+#[derive(Debug)]
+pub(super) enum State {
+    /// With the agent.
+    Out,
+    /// Its outputs are being stored.
+    Storing,
+    /// A verdict is under way; whether it is to be confirmed, with what.
+    Settling {
+        /// Whether `settled` is wanted.
+        confirm: bool,
+        /// What `settled.published` says.
+        published: Option<Vec<OutputPublished>>,
+    },
+}
+
+/// All that a session's agent holds.
+#[derive(Debug)]
+pub(super) struct Deliveries {
+    secret: [u8; 32],
+    count: u64,
+    held: HashMap<Box<str>, Held>,
+    by_token: HashMap<Token, Box<str>>,
+    past: HashMap<Box<str>, Lineage>,
+    past_order: VecDeque<Box<str>>,
+}
+
+impl Deliveries {
+    /// `secret` makes the IDs unguessable.
+    pub(super) fn new(secret: [u8; 32]) -> Self {
+        Self {
+            secret,
+            count: 0,
+            held: HashMap::new(),
+            by_token: HashMap::new(),
+            past: HashMap::new(),
+            past_order: VecDeque::new(),
+        }
+    }
+
+    /// Takes a delivery into the agent's hands and names it.
+    pub(super) fn hold(&mut self, key: ConsumerKey, token: Option<Token>, frame: Frame, lineage: Lineage) -> Box<str> {
+        self.count += 1;
+        let digest = blake3::keyed_hash(&self.secret, &self.count.to_le_bytes());
+        let id: Box<str> = format!("d{}", base32(&digest.as_bytes()[..10])).into();
+        if let Some(token) = token {
+            self.by_token.insert(token, id.clone());
+        }
+        let held = Held { key, token, frame, lineage, state: State::Out, number: self.count };
+        self.held.insert(id.clone(), held);
+        id
+    }
+
+    /// A delivery in the agent's hands.
+    pub(super) fn get(&mut self, id: &str) -> Option<&mut Held> {
+        self.held.get_mut(id)
+    }
+
+    /// A delivery that no verdict is under way for.
+    pub(super) fn open(&mut self, id: &str) -> Option<&mut Held> {
+        self.held.get_mut(id).filter(|held| matches!(held.state, State::Out))
+    }
+
+    /// The delivery of a token.
+    pub(super) fn id_of(&self, token: Token) -> Option<Box<str>> {
+        self.by_token.get(&token).cloned()
+    }
+
+    /// What the outputs of a delivery follow from, also after it was settled.
+    pub(super) fn lineage(&mut self, id: &str) -> Option<&mut Lineage> {
+        match self.held.get_mut(id) {
+            Some(held) => Some(&mut held.lineage),
+            None => self.past.get_mut(id),
+        }
+    }
+
+    /// Takes a delivery out of the agent's hands; it can still be a cause.
+    pub(super) fn let_go(&mut self, id: &str) -> Option<Held> {
+        let held = self.held.remove(id)?;
+        if let Some(token) = held.token {
+            self.by_token.remove(&token);
+        }
+        self.past.insert(id.into(), held.lineage.clone());
+        self.past_order.push_back(id.into());
+        if self.past_order.len() > PAST
+            && let Some(oldest) = self.past_order.pop_front()
+        {
+            self.past.remove(&oldest);
+        }
+        Some(held)
+    }
+
+    /// The deliveries of a consumer, in the order of their handing out.
+    pub(super) fn of(&self, key: ConsumerKey) -> Vec<Box<str>> {
+        self.in_order(|held| held.key == key)
+    }
+
+    /// All that the agent must be told again after a resume, in order.
+    pub(super) fn unsettled(&self) -> Vec<Box<str>> {
+        self.in_order(|held| !matches!(held.state, State::Settling { .. }))
+    }
+
+    /// The work that answers the request with this event ID.
+    pub(super) fn answering(&self, request: &str) -> Vec<Box<str>> {
+        self.in_order(|held| matches!(&held.frame, Frame::Work { record, .. } if record.envelope.event.id == request))
+    }
+
+    fn in_order(&self, wanted: impl Fn(&Held) -> bool) -> Vec<Box<str>> {
+        let mut found: Vec<_> = self.held.iter().filter(|(_, held)| wanted(held)).collect();
+        found.sort_by_key(|(_, held)| held.number);
+        found.into_iter().map(|(id, _)| id.clone()).collect()
+    }
+}
+
+/// The frame that tells the agent of a delivery.
+pub(super) fn frame_of(id: &str, held: &Held, trace: &handbell_protocol::trace::TraceIds) -> ServerFrame {
+    use handbell_protocol::frame::{Deliver, Trace};
+    match &held.frame {
+        Frame::Reply(reply) => ServerFrame::Reply((**reply).clone()),
+        Frame::Work { sub, record, attempt, idempotency_key, action } => {
+            let event = &record.envelope.event;
+            let span = trace.delivery_span(&event.id, &held.lineage.receiver, *attempt);
+            ServerFrame::Deliver(Deliver {
+                sub: sub.to_string(),
+                delivery: id.to_owned(),
+                attempt: *attempt,
+                idempotency_key: idempotency_key.to_string(),
+                position: record.position.to_string(),
+                envelope: record.envelope.clone(),
+                trace: Trace { traceparent: trace.traceparent(&event.correlation_id, span) },
+                action: action.as_deref().map(Into::into),
+                step: None,
+                call: record.headers.get(handbell_backend::header::CALL).map(Into::into),
+            })
+        }
+    }
+}

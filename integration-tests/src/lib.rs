@@ -1,0 +1,22 @@
+//! The harness of the tests that cross process borders: real `handbell`
+//! processes, and agents that speak the protocol with a WebSocket library and
+//! nothing else.
+//!
+//! Knows Handbell only from outside: its command line, its ready line and its
+//! frames. It links none of its crates.
+
+mod agent;
+mod http;
+mod publisher;
+mod server;
+
+pub use agent::{Agent, delivery_of, type_of};
+pub use http::{get, post};
+pub use publisher::Publisher;
+pub use server::{Server, handbell};
+
+use std::time::Duration;
+
+/// How long anything may take before a test gives up: bounds hanging, says
+/// nothing about speed.
+pub const PATIENCE: Duration = Duration::from_secs(60);
