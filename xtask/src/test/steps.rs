@@ -25,7 +25,7 @@ pub(super) fn build(repo: &Repo) -> Result<(), Problem> {
 /// Unit, property, conformance and integration tests, and examples in docs.
 pub(super) fn tests(repo: &Repo) -> Result<(), Problem> {
     let (python, node) = runtimes::prepare_both(repo)?;
-    let mut command = repo.cargo(["test", "--workspace", "--locked"]);
+    let mut command = repo.cargo(["test", "--workspace", "--locked", "--no-fail-fast"]);
     command.env("HANDBELL_TEST_PYTHON", &python.interpreter).env("HANDBELL_TEST_NODE_PATH", &node.modules);
     command.env("HANDBELL_TEST_BINARY", repo.handbell());
     // Snapshots are compared, never written.

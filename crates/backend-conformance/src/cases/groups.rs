@@ -3,16 +3,16 @@
 use std::time::Duration;
 
 use handbell_backend::Backend;
-use handbell_delivery::{GroupSettings, JoinError, Leave};
+use handbell_delivery::{GroupSettings, Leave};
 use handbell_protocol::{
     Timestamp,
-    frame::{From, Order, RetryPolicy},
+    frame::{From, Order},
 };
 
 use crate::{
     Bench, Case, Failure, Outcome,
     case::case,
-    fixture::{Crew, Hand, event, eventually, group, patterns, put_all, put_one},
+    fixture::{Crew, Hand, event, eventually, group, put_all, put_one},
 };
 
 pub(super) const CASES: &[Case] = &[
@@ -32,11 +32,7 @@ pub(super) const CASES: &[Case] = &[
         "A durable group is kept while nobody is there, also one that never settled anything."
     )
     .schedules(&[18]),
-    case!(
-        Groups,
-        every_group_gets_every_event_once,
-        "An acknowledged publish is delivered to every durable group."
-    ),
+    case!(Groups, every_group_gets_every_event_once, "An acknowledged publish is delivered to every durable group."),
     case!(
         Groups,
         members_share_the_work_of_a_group,
