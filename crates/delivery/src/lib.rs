@@ -8,6 +8,7 @@
 
 mod backoff;
 mod clock;
+mod call;
 mod consumer;
 mod consumer_end;
 mod counts;
@@ -33,6 +34,7 @@ mod tailing;
 #[cfg(test)]
 mod testing;
 
+pub use call::{Answer, Call};
 pub use consumer::{
     ConsumerEvent, ConsumerKey, DeadLetter, Delivered, GroupSettings, JoinError, Leave, Token, Verdict,
 };

@@ -88,6 +88,27 @@ async fn a_group_goes_on_where_it_was() {
 }
 
 #[tokio::test]
+async fn while_an_agent_is_away_the_others_get_what_is_new_and_it_keeps_what_it_has() {
+    let backend = backend().await;
+    let (a, b) = (member(&backend).await, member(&backend).await);
+    let mut at_a = Session::group(&a, settings("g", "t", Order::Key), 100).await;
+    publish_ids(&backend, "t", ids(0..8)).await;
+    let mut held = Vec::new();
+    for _ in 0..8 {
+        held.push(at_a.delivery().await);
+    }
+    at_a.consumer().disconnected();
+    let mut at_b = Session::group(&b, settings("g", "t", Order::Key), 100).await;
+    publish_ids(&backend, "t", ids(8..200)).await;
+    assert_eq!(set(at_b.work(192).await), set(ids(8..200)));
+    at_a.consumer().connected();
+    for one in held {
+        at_a.settle(one.token, handbell_delivery::Verdict::Ack).await;
+    }
+    assert!(is_quiet(&mut at_b).await, "what it had kept was handed out again");
+}
+
+#[tokio::test]
 async fn two_members_share_the_work() {
     for order in ORDERS {
         let backend = backend().await;

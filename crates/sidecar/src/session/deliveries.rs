@@ -7,7 +7,7 @@ use std::{
 };
 
 use handbell_backend::Record;
-use handbell_delivery::{ConsumerKey, Token};
+use handbell_delivery::{Call, ConsumerKey, Token};
 use handbell_protocol::{
     event::{Cause, id::base32},
     frame::{OutputPublished, Reply, ServerFrame},
@@ -62,6 +62,16 @@ pub(super) struct Lineage {
     pub(super) receiver: Arc<str>,
     /// The next output's number.
     pub(super) next: u64,
+}
+
+impl Held {
+    /// The call, where it is a request.
+    pub(super) fn call(&self) -> Option<Call> {
+        match &self.frame {
+            Frame::Work { record, .. } => Call::of(record),
+            Frame::Reply(_) => None,
+        }
+    }
 }
 
 /// How far a delivery is.
