@@ -220,6 +220,28 @@ async fn level_comes_when_what_was_there_has_been_handed_out() {
 }
 
 #[tokio::test]
+async fn what_was_given_back_comes_before_the_level_of_whoever_joins_next() {
+    let backend = backend().await;
+    let (a, b) = (member(&backend).await, member(&backend).await);
+    let mut session = Session::group(&a, settings("g", "t", Order::Key), 100).await;
+    publish_ids(&backend, "t", ids(0..40)).await;
+    for turn in 0..6 {
+        for _ in 0..40 {
+            session.delivery().await;
+        }
+        session.take_consumer().leave(Leave::Clean);
+        session = Session::group([&a, &b][turn % 2], settings("g", "t", Order::Key), 100).await;
+        let mut count = 0;
+        while let handbell_delivery::ConsumerEvent::Deliver(_) = session.next().await {
+            count += 1;
+        }
+        assert_eq!(count, 40, "before level, in turn {turn}");
+        session.take_consumer().leave(Leave::Clean);
+        session = Session::group([&b, &a][turn % 2], settings("g", "t", Order::Key), 100).await;
+    }
+}
+
+#[tokio::test]
 async fn operators_see_groups_with_members_lag_and_unsettled() {
     let backend = backend().await;
     let member = member(&backend).await;

@@ -213,7 +213,8 @@ impl Window {
     /// See [`crate::Group::handed_out`].
     pub(crate) fn handed_out(&self, lane: handbell_protocol::Lane) -> Option<Position> {
         let index = self.tracks.iter().rposition(|t| t.is_of(Source::Topic, lane) && t.read.offset > 0)?;
-        let waiting = |entry: &&Entry| entry.track == index && entry.ahead;
+        let given_back = |entry: &Entry| entry.reserved && matches!(entry.standing, Standing::Idle);
+        let waiting = |entry: &&Entry| entry.track == index && (entry.ahead || given_back(entry));
         let lowest = self.slots.iter().map(|(_, entry)| entry).filter(waiting).map(|entry| entry.offset).min();
         let track = &self.tracks[index];
         let point = lowest.map_or(track.read, |offset| Point { offset: offset.saturating_sub(1), ..track.read });
