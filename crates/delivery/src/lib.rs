@@ -7,8 +7,8 @@
 //! one broker; the sidecar and the conformance suite use it alike.
 
 mod backoff;
-mod clock;
 mod call;
+mod clock;
 mod consumer;
 mod consumer_end;
 mod counts;

@@ -13,8 +13,8 @@ use super::{
     desk::{Desk, Kind, Loan, Rules, SeatId, Settling, SourceId},
 };
 use crate::{
-    Call, ConsumerEvent, DeadLetter, Delivered, MemberId, Token, View, identity::idempotency_key,
-    inbox::CALLER_MEMBER, lease::Lease,
+    Call, ConsumerEvent, DeadLetter, Delivered, MemberId, Token, View, identity::idempotency_key, inbox::CALLER_MEMBER,
+    lease::Lease,
 };
 
 /// How long an answer waits for the member of its caller before it is offered again.
@@ -152,7 +152,14 @@ impl Desk {
         self.least_loaded(id, &kind).ok_or(REPLY_DELAY)
     }
 
-    fn lend(&mut self, id: SourceId, rules: &Rules, seat_id: SeatId, delivery: QueueDelivery, scene: Scene<'_>) -> Token {
+    fn lend(
+        &mut self,
+        id: SourceId,
+        rules: &Rules,
+        seat_id: SeatId,
+        delivery: QueueDelivery,
+        scene: Scene<'_>,
+    ) -> Token {
         let now = scene.now;
         let token = crate::identity::fresh_token();
         self.turn += 1;

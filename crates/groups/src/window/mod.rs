@@ -93,12 +93,13 @@ impl Window {
         if entry.queued || !self.may_go(slot, entry) {
             return;
         }
+        let failures = entry.failures + u32::from(entry.suspicion == Suspicion::Blamed);
         let (priority, suspicion, handle) = (entry.priority(), entry.suspicion, self.handle(slot));
         match suspicion {
             Suspicion::None => member.ready.push(priority, handle),
             Suspicion::Consumer => member.ready.push_lonely(handle),
             Suspicion::Alone if member.suspect == Some(handle) => member.ready.push_turn(handle),
-            Suspicion::Holder | Suspicion::Alone | Suspicion::Blamed => member.ready.push_suspect(handle),
+            Suspicion::Holder | Suspicion::Alone | Suspicion::Blamed => member.ready.push_suspect(failures, handle),
         }
         if let Some(entry) = self.slots.get_mut(slot) {
             entry.queued = true;

@@ -243,7 +243,7 @@ impl Session {
             // Whoever held the request saw its deadline first.
             Some(call) if ours(call) && matches!(how, Answer::Timeout | Answer::Default) => {
                 self.close_call(&name, ReplyStatus::Timeout);
-                return self.drop_answer(&answer);
+                return self.back_up(&name, &answer);
             }
             Some(call) if ours(call) => {
                 self.calls.open.remove(&name);
@@ -252,7 +252,7 @@ impl Session {
             Some(_) => return self.drop_answer(&answer),
             // Of a call that this session has closed: too late. Of one that it
             // never knew: made before a restart, so the agent still waits.
-            None if closed => return self.drop_answer(&answer),
+            None if closed => return self.back_up(&name, &answer),
             _ => {}
         }
         let expired = headers.get(header::EXPIRY).and_then(|text| handbell_protocol::Timestamp::parse(text).ok());
@@ -273,6 +273,15 @@ impl Session {
         let reply = Reply { call: name, delivery: String::new(), status, event, payload: envelope.payload.clone() };
         let cause = Cause::of(envelope);
         self.hand_reply(DIRECT, Some(answer.token), reply, cause);
+    }
+
+    /// A stored answer says what the agent was told already. While it has not
+    /// acked that, the stored one stays, so that it can be told again after a
+    /// crash of this sidecar.
+    fn back_up(&mut self, call: &str, answer: &Delivered) {
+        if !self.deliveries.adopt(call, answer.token) {
+            self.drop_answer(answer);
+        }
     }
 
     fn drop_answer(&mut self, answer: &Delivered) {

@@ -127,6 +127,17 @@ impl Deliveries {
         id
     }
 
+    /// Lets a reply that the sidecar made itself be settled with a stored one
+    /// that says the same; whether there was one.
+    pub(super) fn adopt(&mut self, call: &str, token: Token) -> bool {
+        let of_call = |held: &Held| matches!(&held.frame, Frame::Reply(reply) if reply.call == call);
+        let found = self.held.iter_mut().find(|(_, held)| held.token.is_none() && of_call(held));
+        let Some((id, held)) = found else { return false };
+        held.token = Some(token);
+        self.by_token.insert(token, id.clone());
+        true
+    }
+
     /// A delivery in the agent's hands.
     pub(super) fn get(&mut self, id: &str) -> Option<&mut Held> {
         self.held.get_mut(id)

@@ -74,9 +74,12 @@ fn a_deadline_that_the_responders_side_saw_ends_the_call_here_or_after_a_move() 
     let mut here = Play::new();
     let id = ask(&mut here);
     let effects = here.input(Input::Consumer(DIRECT, late(&id, "timeout")));
-    assert_eq!((&frames(&effects)[0]["status"], verdicts(&effects)), (&json!("timeout"), vec![Verdict::Ack]));
+    let told = frames(&effects);
+    assert_eq!((&told[0]["status"], verdicts(&effects)), (&json!("timeout"), vec![]), "kept until the agent acks");
     let effects = here.input(Input::Consumer(DIRECT, late(&id, "timeout")));
     assert_eq!((verdicts(&effects), frames(&effects).len()), (vec![Verdict::Ack], 0), "told once");
+    let effects = here.say(&json!({"op":"ack","deliveries":[told[0]["delivery"]]}));
+    assert_eq!(verdicts(&effects), [Verdict::Ack]);
 
     for (status, payload) in [("timeout", json!(1)), ("default", json!(1))] {
         let mut moved = Play::new();
