@@ -10,11 +10,11 @@ use handbell_protocol::{AgentName, Timestamp, frame::RetryPolicy};
 
 use super::{
     demand::Demand,
-    desk::{Desk, Kind, Rules, SeatId, Settling, SourceId},
+    desk::{Before, Desk, Kind, Rules, SeatId, Settling, SourceId},
     hand_out::Scene,
 };
 use crate::{
-    ConsumerEvent, ConsumerKey, Leave, Mailbox, MemberId, Presence, Token, Verdict, View,
+    ConsumerEvent, ConsumerKey, DeadLetter, Leave, Mailbox, MemberId, Presence, Token, Verdict, View,
     counts::Counters,
     identity::Shares,
     inbox::CALLER_MEMBER,
@@ -96,6 +96,13 @@ impl Table {
         self.desk.settle(seat, vec![(token, Verdict::Ack)]);
         self.settlements(source);
         self.events(seat);
+    }
+}
+
+fn buried(settling: Settling) -> (Arc<Record>, DeadLetter) {
+    match settling.before {
+        Some(Before::Buried(record, letter)) => (record, letter),
+        other => panic!("no dead letter: {other:?}"),
     }
 }
 
@@ -188,7 +195,7 @@ fn the_fourth_failure_and_a_reject_are_dead_letters() {
     let nack = Verdict::Nack { class: "temporary_failure".into(), reason: "no".into(), delay: None };
     let reject = Verdict::Reject { reason: "never".into() };
     table.desk.settle(seat, tokens.into_iter().zip([nack, reject]).collect());
-    let dead: Vec<_> = table.settlements(INBOX).into_iter().map(|settling| settling.dead.unwrap().1).collect();
+    let dead: Vec<_> = table.settlements(INBOX).into_iter().map(|settling| buried(settling).1).collect();
     assert_eq!((dead[0].class.as_str(), dead[0].attempts), ("temporary_failure", 4));
     assert_eq!((dead[1].class.as_str(), dead[1].attempts), ("rejected", 1));
     assert_eq!(table.counters.read().dead_letters, 2);
@@ -203,7 +210,7 @@ fn a_failed_notification_is_dropped_and_counted() {
     let nack = Verdict::Nack { class: "temporary_failure".into(), reason: String::new(), delay: None };
     table.desk.settle(seat, vec![(token, nack)]);
     let settling = table.settlements(INBOX).remove(0);
-    assert!(settling.dead.is_none() && matches!(settling.settlement, Settlement::Term { .. }));
+    assert!(settling.before.is_none() && matches!(settling.settlement, Settlement::Term { .. }));
     assert_eq!(table.counters.read().notifications, 1);
 }
 
@@ -217,6 +224,42 @@ fn an_expired_command_is_never_handed_out() {
     assert_eq!(table.handed(seat).len(), 1);
     assert_eq!(table.settlements(INBOX)[0].settlement, Settlement::Ack);
     assert_eq!(table.counters.read().expired, 1);
+}
+
+/// A request whose deadline is two seconds away.
+fn request(n: u64) -> Record {
+    let asked = with(with(record(n), header::CALL, "c1"), header::REPLY_TO, "/b");
+    with(asked, header::EXPIRY, &Timestamp::from_millis(3_000).to_string())
+}
+
+fn is_unanswered(settling: &Settling) -> bool {
+    matches!(settling.before, Some(Before::Unanswered(..))) && settling.settlement == Settlement::Ack
+}
+
+#[test]
+fn a_request_ends_at_its_deadline_whatever_its_lease_and_its_caller_is_told() {
+    let mut table = table();
+    let seat = table.seat(1, 10, &[INBOX]);
+    table.pulled(INBOX, vec![of(request(1))]);
+    let token = table.handed(seat)[0];
+    table.desk.extend(seat, token, Duration::from_secs(3_600), table.start);
+    table.desk.tick(table.start + Duration::from_millis(1_999));
+    assert!(table.events(seat).is_empty(), "before its deadline");
+    table.desk.tick(table.start + Duration::from_secs(2));
+    assert!(matches!(table.events(seat)[..], [ConsumerEvent::Revoked(revoked)] if revoked == token));
+    assert!(is_unanswered(&table.settlements(INBOX)[0]));
+    table.desk.settle(seat, vec![(token, Verdict::Ack)]);
+    assert!(matches!(table.events(seat)[..], [ConsumerEvent::Gone(_)]), "too late");
+}
+
+#[test]
+fn a_request_found_after_its_deadline_is_answered_for_its_responder() {
+    let mut table = table();
+    let seat = table.seat(1, 10, &[INBOX]);
+    let expired = with(request(1), header::EXPIRY, &Timestamp::from_millis(999).to_string());
+    table.pulled(INBOX, vec![QueueDelivery { suspect: true, ..of(expired) }, of(request(2))]);
+    assert_eq!(table.handed(seat).len(), 1);
+    assert!(is_unanswered(&table.settlements(INBOX)[0]));
 }
 
 #[test]
@@ -357,7 +400,7 @@ fn a_record_that_killed_its_process_four_times_is_a_dead_letter() {
     let seat = table.seat(1, 10, &[INBOX]);
     table.pulled(INBOX, vec![suspect(1, 5)]);
     assert_eq!(table.handed(seat), []);
-    let (_, letter) = table.settlements(INBOX).remove(0).dead.unwrap();
+    let (_, letter) = buried(table.settlements(INBOX).remove(0));
     assert_eq!((letter.class.as_str(), letter.attempts), ("lost", 4));
 }
 
@@ -421,5 +464,5 @@ fn an_answer_never_becomes_a_dead_letter_and_finds_the_next_session_at_once() {
     table.desk.leave(a, Leave::Lost);
     let settling = table.settlements(REPLIES).remove(0);
     assert_eq!(settling.settlement, Settlement::Nak { delay: Duration::ZERO, counted: true });
-    assert!(settling.dead.is_none());
+    assert!(settling.before.is_none());
 }
