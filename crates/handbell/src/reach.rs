@@ -103,6 +103,15 @@ fn context(name: &str) -> Result<Context, Failure> {
     })
 }
 
+/// The names of all contexts; none where there is no file of them.
+pub(crate) fn known_contexts() -> Result<Vec<String>, Failure> {
+    let path = config_folder().join("contexts.yaml");
+    if !path.exists() {
+        return Ok(Vec::new());
+    }
+    Ok(contexts_of(&path)?.contexts.into_keys().collect())
+}
+
 /// How the file is written.
 const FORM: &str = "write, for each context:\n\
     contexts:\n  NAME:\n    agents: ws://127.0.0.1:7710/v1/ws\n    admin: http://127.0.0.1:7711\n    token_file: /path (where tokens are in force)";

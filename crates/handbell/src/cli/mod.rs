@@ -3,7 +3,10 @@
 
 mod agents;
 mod flags;
+mod help;
 mod nouns;
+#[cfg(test)]
+mod reference;
 mod running;
 mod settings;
 mod shared;
@@ -15,6 +18,7 @@ mod values;
 use clap::{Parser, Subcommand};
 
 pub(crate) use agents::{Begin, PubArgs, RequestArgs, RespondArgs, SubArgs};
+pub(crate) use help::{CompletionsArgs, DoctorArgs, ManArgs};
 pub(crate) use nouns::{EventCommand, EventFilter, ListArgs, Noun, NounCommand, ShowArgs};
 pub(crate) use running::{BackendName, DevArgs, RunFlags, SidecarArgs};
 pub(crate) use settings::{ConfigCommand, SchemaForm};
@@ -75,14 +79,13 @@ pub(crate) enum Command {
     Config(ConfigCommand),
     /// Print the version of this program and of the one that runs
     Version(VersionArgs),
+    /// Look at what runs, the configuration and this machine, and say what to do
+    Doctor(DoctorArgs),
     /// Print a shell's completions
-    #[command(
-        after_help = "Example:\n  handbell completions bash > ~/.local/share/bash-completion/completions/handbell"
-    )]
-    Completions {
-        /// The shell
-        shell: clap_complete::Shell,
-    },
+    Completions(CompletionsArgs),
+    /// Write the manual pages
+    #[command(hide = true)]
+    Man(ManArgs),
 }
 
 /// `version`.

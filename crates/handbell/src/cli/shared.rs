@@ -9,7 +9,7 @@ use clap::{ArgAction, Args, ValueEnum};
 #[command(next_help_heading = "Flags of all commands")]
 pub(crate) struct Shared {
     /// The configuration file, YAML or TOML
-    #[arg(long, global = true, value_name = "FILE", env = "HANDBELL_CONFIG")]
+    #[arg(long, global = true, value_name = "FILE", env = "HANDBELL_CONFIG", hide_env_values = true)]
     pub(crate) config: Option<PathBuf>,
     /// A key of the configuration; a TOML value where it parses as one, else text
     #[arg(long, global = true, value_name = "SECTION.KEY=VALUE", action = ArgAction::Append)]
@@ -77,6 +77,6 @@ pub(crate) struct Reach {
     #[arg(long, value_name = "NAME")]
     pub(crate) context: Option<String>,
     /// A file that holds the token
-    #[arg(long, value_name = "FILE", env = "HANDBELL_TOKEN_FILE")]
+    #[arg(long, value_name = "FILE", env = "HANDBELL_TOKEN_FILE", hide_env_values = true)]
     pub(crate) token_file: Option<PathBuf>,
 }

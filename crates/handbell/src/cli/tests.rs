@@ -60,6 +60,9 @@ fn the_documented_lines_are_taken() {
         "config schema",
         "version",
         "completions bash",
+        "completions powershell",
+        "doctor -o json --context x",
+        "man --dir /tmp/x",
     ] {
         cli(line);
     }

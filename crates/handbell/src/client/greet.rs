@@ -39,6 +39,14 @@ impl Lost {
     }
 }
 
+/// Whether a sidecar answers there. It is not told who asks.
+pub(crate) async fn reach(place: &Place) -> Result<(), Failure> {
+    match Socket::open(&Address::parse(place)?).await {
+        Ok(_) => Ok(()),
+        Err(error) => Err(not_opened(place, &error).into_failure()),
+    }
+}
+
 /// Opens a connection and waits for `welcome`.
 pub(super) async fn greet(
     place: &Place,

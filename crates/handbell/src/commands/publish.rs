@@ -10,7 +10,7 @@ use crate::{
     client::{Hello, Rejected, Session, Work, refusal},
     config::Config,
     failure::{COMPARE, Done, Failure},
-    output::Screen,
+    output::{Screen, waiting},
     reach::{Side, place},
 };
 
@@ -22,7 +22,7 @@ pub(crate) async fn run(args: &PubArgs, config: &Config, screen: Screen) -> Done
     let mut session = Session::connect(place, hello).await?;
     session.publish(frame).await?;
     loop {
-        let frame = session.next().await?;
+        let frame = waiting(screen, "waiting until it is stored", session.next()).await?;
         match frame.op.as_str() {
             "published" => {
                 tell(&frame.text, frame.read(), args, screen)?;
