@@ -13,7 +13,7 @@ use serde_json::Value as Json;
 use tokio::net::TcpStream;
 
 use crate::{
-    failure::{Exit, Failure},
+    failure::{COMPARE, Exit, Failure},
     reach::Place,
 };
 
@@ -35,6 +35,11 @@ impl Api {
             return Err(wrong_side(&place));
         }
         Ok(Self { place, authority })
+    }
+
+    /// Where it is.
+    pub(crate) fn url(&self) -> &str {
+        &self.place.url
     }
 
     /// The items of a list, page by page until there are `limit` of them.
@@ -101,7 +106,7 @@ impl Api {
 
     fn refused(&self, status: StatusCode, body: &Json) -> Failure {
         let detail = body.get("detail").and_then(Json::as_str).unwrap_or("it gives no reason");
-        let (what, how) = detail.split_once("; ").unwrap_or((detail, ""));
+        let (what, how) = detail.split_once("; ").unwrap_or((detail, COMPARE));
         let exit = match status {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Exit::Refused,
             StatusCode::BAD_REQUEST => Exit::Usage,
@@ -113,7 +118,9 @@ impl Api {
 
 fn wrong_side(place: &Place) -> Failure {
     let how = "give the admin's address, like http://127.0.0.1:7711, as the line \"ready\" prints it";
-    Failure::usage(format!("{} is not the admin's address", place.url), place.named_by.clone(), how)
+    let whose =
+        if place.url.starts_with("ws://") || place.url.starts_with("unix:") { ", it is the agents'" } else { "" };
+    Failure::usage(format!("{} is not the admin's address{whose}", place.url), place.named_by.clone(), how)
 }
 
 fn target(path: &str, query: &[(&str, String)]) -> String {

@@ -61,8 +61,9 @@ fn start(cli: &Cli) -> Done {
 /// Work to its end. A read of standard input that nobody will ever answer
 /// doesn't hold the process up.
 fn on_runtime(work: impl Future<Output = Done>) -> Done {
-    let runtime = tokio::runtime::Runtime::new()
-        .map_err(|error| Failure::failed(format!("no threads can be started: {error}"), "", "free resources"))?;
+    let runtime = tokio::runtime::Runtime::new().map_err(|error| {
+        Failure::failed(format!("no threads can be started: {error}"), "this machine", "free resources")
+    })?;
     let done = runtime.block_on(work);
     runtime.shutdown_background();
     done
@@ -70,7 +71,8 @@ fn on_runtime(work: impl Future<Output = Done>) -> Done {
 
 async fn run(cli: &Cli, loaded: &Loaded, screen: Screen) -> Done {
     logs(cli, loaded, screen)?;
-    let interrupt = signals::listen().map_err(|error| Failure::failed(error.to_string(), "signals", ""))?;
+    let deaf = |error: std::io::Error| Failure::failed(error.to_string(), "signals", "free resources");
+    let interrupt = signals::listen().map_err(deaf)?;
     let config = &loaded.config;
     match &cli.command {
         // These end in order when a signal comes …
@@ -118,7 +120,7 @@ fn completions(shell: clap_complete::Shell, screen: Screen) -> Done {
 
 fn print(text: &clap::Error) -> Done {
     // Nobody is left to tell when help can't be printed.
-    text.print().map_err(|_| Failure { exit: failure::Exit::Failed, reasons: Vec::new() })
+    text.print().map_err(|_| Failure::unread())
 }
 
 impl Cli {

@@ -1,7 +1,11 @@
 //! Which running Handbell a command talks to, and with which token:
 //! `--url`, `HANDBELL_URL`, `--context`, then the configuration's own address.
 
-use std::{collections::BTreeMap, fs, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
 
 use serde::Deserialize;
 
@@ -88,11 +92,29 @@ fn configured(config: &Config, side: Side) -> Result<(String, String), Failure> 
 
 fn context(name: &str) -> Result<Context, Failure> {
     let path = config_folder().join("contexts.yaml");
-    let mut contexts = read_file::<Contexts>(&path)?.contexts;
+    let mut contexts = contexts_of(&path)?.contexts;
     contexts.remove(name).ok_or_else(|| {
         let known: Vec<&str> = contexts.keys().map(String::as_str).collect();
-        let how = did_you_mean(name, &known).unwrap_or_else(|| format!("there are {}", known.join(", ")));
+        let how = match &known[..] {
+            [] => FORM.to_owned(),
+            _ => did_you_mean(name, &known).unwrap_or_else(|| format!("there are {}", known.join(", "))),
+        };
         Failure::usage(format!("there is no context {name}"), path.display().to_string(), how)
+    })
+}
+
+/// How the file is written.
+const FORM: &str = "write, for each context:\n\
+    contexts:\n  NAME:\n    agents: ws://127.0.0.1:7710/v1/ws\n    admin: http://127.0.0.1:7711\n    token_file: /path (where tokens are in force)";
+
+fn contexts_of(path: &Path) -> Result<Contexts, Failure> {
+    if let Err(error) = fs::metadata(path) {
+        let what = format!("the file of contexts can't be read: {error}");
+        return Err(Failure::usage(what, path.display().to_string(), FORM));
+    }
+    read_file(path).map_err(|problem| {
+        let how = if problem.how.contains("keys here") { problem.how } else { FORM.to_owned() };
+        Failure::usage(problem.what, problem.place, how)
     })
 }
 

@@ -178,12 +178,12 @@ async fn a_dropped_pull_loses_nothing_and_counts_nothing(bench: Bench) -> Outcom
         put_one(&*backend, event("t", round)?).await?;
         let early = match round % 3 {
             0 => poll_once(queue.0.pull(3)).await,
-            1 => tokio::time::timeout(Duration::from_micros(200), queue.0.pull(3)).await.ok(),
+            1 => tokio::time::timeout(Duration::from_micros(100 * round), queue.0.pull(3)).await.ok(),
             _ => {
                 let mut pull = queue.0.pull(3);
                 match poll_once(&mut pull).await {
                     Some(lent) => Some(lent),
-                    None => tokio::time::timeout(Duration::from_micros(500), pull).await.ok(),
+                    None => tokio::time::timeout(Duration::from_micros(100 * round), pull).await.ok(),
                 }
             }
         };

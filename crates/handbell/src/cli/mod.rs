@@ -10,6 +10,7 @@ mod shared;
 #[cfg(test)]
 mod tests;
 mod usage;
+mod values;
 
 use clap::{Parser, Subcommand};
 

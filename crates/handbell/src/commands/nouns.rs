@@ -54,9 +54,10 @@ async fn list(about: &About, args: &ListArgs, config: &Config, screen: Screen) -
 }
 
 async fn show(about: &About, args: &ShowArgs, config: &Config, screen: Screen) -> Done {
-    let items = api(&args.reach, config)?.list(about.path, &[], ALL).await?;
+    let api = api(&args.reach, config)?;
+    let items = api.list(about.path, &[], ALL).await?;
     let found = items.iter().find(|item| item.pointer(about.name).and_then(Json::as_str) == Some(&args.name));
-    let found = found.ok_or_else(|| absent(about, &args.name))?;
+    let found = found.ok_or_else(|| absent(about, &args.name, &api))?;
     screen.show(found, about.name)
 }
 
@@ -105,9 +106,10 @@ fn event_query(args: &EventFilter) -> Result<Vec<(&'static str, String)>, Failur
 
 async fn show_event(args: &ShowArgs, config: &Config, screen: Screen) -> Done {
     let query = [("text", args.name.clone()), ("order", "desc".into())];
-    let items = api(&args.reach, config)?.list(EVENT.path, &query, ALL).await?;
+    let api = api(&args.reach, config)?;
+    let items = api.list(EVENT.path, &query, ALL).await?;
     let found = items.iter().find(|item| item["event"]["id"] == *args.name);
-    screen.show(found.ok_or_else(|| absent(&EVENT, &args.name))?, EVENT.name)
+    screen.show(found.ok_or_else(|| absent(&EVENT, &args.name, &api))?, EVENT.name)
 }
 
 /// Prints once, or again whenever the answer differs.
@@ -137,11 +139,11 @@ fn api(reach: &Reach, config: &Config) -> Result<Api, Failure> {
     Api::new(place(reach, config, Side::Admin)?)
 }
 
-fn absent(about: &About, name: &str) -> Failure {
+fn absent(about: &About, name: &str, api: &Api) -> Failure {
     let kind = about.path.trim_matches('/').trim_end_matches('s');
     Failure::failed(
         format!("there is no {kind} {name}"),
-        "",
+        api.url(),
         format!("handbell {kind} list shows those that are there"),
     )
 }
@@ -211,7 +213,7 @@ const EVENT_COLUMNS: [Column; 10] = [
     Column::new("TIME", |item| human::time_of_day(&item["event"]["timestamp"])),
     Column::new("EVENT", |item| human::text(&item["event"]["type"])),
     Column::new("AGENT", |item| human::text(&item["event"]["source"])),
-    Column::new("CORRELATION ID", |item| human::text(&item["event"]["correlation_id"])),
+    Column::id("CORRELATION ID", |item| human::text(&item["event"]["correlation_id"])),
     Column::new("WHERE", whereto),
     Column::wide("ID", |item| human::text(&item["event"]["id"])),
     Column::wide("CAUSE", |item| human::text(&item["event"]["causation_id"])),

@@ -9,7 +9,7 @@ use crate::{
     cli::PubArgs,
     client::{Hello, Rejected, Session, Work, refusal},
     config::Config,
-    failure::{Done, Failure},
+    failure::{COMPARE, Done, Failure},
     output::Screen,
     reach::{Side, place},
 };
@@ -106,7 +106,7 @@ fn tell(frame: &str, published: Option<Published>, args: &PubArgs, screen: Scree
 pub(super) fn rejected(rejected: Option<Rejected>, url: &str) -> Failure {
     match rejected {
         Some(rejected) => refusal(rejected.code, rejected.reason, url),
-        None => Failure::failed("it was rejected", url, "compare the versions with handbell version"),
+        None => Failure::failed("it was rejected", url, COMPARE),
     }
 }
 

@@ -8,7 +8,7 @@ use serde_json::{Value as Json, json};
 use super::table::{Column, Look, table};
 use crate::{
     cli::{Colour, Format, Shared},
-    failure::{Done, Exit, Failure},
+    failure::{Done, Failure},
 };
 
 /// Where and how answers are printed.
@@ -96,6 +96,12 @@ impl Screen {
     }
 }
 
+/// A line on standard error, beside the answer. Nobody is left to tell when
+/// it can't be written.
+pub(crate) fn note(text: &str) {
+    drop(writeln!(io::stderr(), "{text}"));
+}
+
 fn name_of(item: &Json, pointer: &str) -> String {
     item.pointer(pointer).and_then(Json::as_str).unwrap_or_default().to_owned()
 }
@@ -103,7 +109,10 @@ fn name_of(item: &Json, pointer: &str) -> String {
 /// A reader that has seen enough (`| head`) is no error to talk about.
 fn broken(error: &io::Error) -> Failure {
     match error.kind() {
-        io::ErrorKind::BrokenPipe => Failure { exit: Exit::Failed, reasons: Vec::new() },
-        _ => Failure::failed(format!("standard output can't be written: {error}"), "", "see where it leads to"),
+        io::ErrorKind::BrokenPipe => Failure::unread(),
+        _ => {
+            let what = format!("it can't be written: {error}");
+            Failure::failed(what, "standard output", "see where it leads to")
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! The listener, and everything that the sessions of a sidecar share.
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -53,7 +53,7 @@ pub enum StartError {
     )]
     OpenWithoutTokens(String),
     /// The Unix socket's file can't be prepared.
-    #[error("sidecar.listen: can't use {path}: {source}; remove it or choose another")]
+    #[error("sidecar.listen (--listen): can't listen on unix:{}: {}", path.display(), socket_fault(path, source))]
     Socket {
         /// The file.
         path: PathBuf,
@@ -63,6 +63,22 @@ pub enum StartError {
     /// The backend failed.
     #[error("failed to start the sidecar: {0}")]
     Backend(#[from] BackendError),
+}
+
+/// What is the matter with a socket's path, and how to mend it.
+fn socket_fault(path: &Path, source: &std::io::Error) -> String {
+    use std::os::unix::fs::FileTypeExt as _;
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
+        return format!("there is no directory {0}; make it (mkdir -p {0}) or choose another path", folder.display());
+    }
+    match std::fs::symlink_metadata(path) {
+        Ok(metadata) if metadata.file_type().is_socket() => {
+            "another process listens there; stop it or choose another path".into()
+        }
+        Ok(_) => "a file that is no socket is there already; remove it or choose another path".into(),
+        Err(_) => format!("{source}; let this user write in its directory, or choose another path"),
+    }
 }
 
 /// What the sessions of a sidecar share.
