@@ -134,7 +134,10 @@ impl Api {
 }
 
 fn wrong_side(place: &Place) -> Failure {
-    let how = "give the admin's address, like http://127.0.0.1:7711, as the line \"ready\" prints it";
+    let how = match place.url.starts_with("https://") {
+        true => "this build speaks no TLS: give an address with http://, such as a tunnel's",
+        false => "give the admin's address, like http://127.0.0.1:7711, as the line \"ready\" prints it",
+    };
     let whose =
         if place.url.starts_with("ws://") || place.url.starts_with("unix:") { ", it is the agents'" } else { "" };
     Failure::usage(format!("{} is not the admin's address{whose}", place.url), place.named_by.clone(), how)

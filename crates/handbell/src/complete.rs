@@ -108,7 +108,7 @@ fn candidates((path, pointer): Names) -> Vec<CompletionCandidate> {
 }
 
 async fn items(path: &str) -> Result<Vec<Json>, Failure> {
-    let file = env::var_os("HANDBELL_CONFIG").map(Into::into);
+    let file = env::var_os("HANDBELL_CONFIG").filter(|path| !path.is_empty()).map(Into::into);
     let config = config::load(&Sources { file, env: env::vars().collect(), ..Sources::default() })?.config;
     let url = env::var("HANDBELL_URL").ok().filter(|url| url.starts_with("http://"));
     let reach = Reach { url, context: None, token_file: env::var_os("HANDBELL_TOKEN_FILE").map(Into::into) };

@@ -143,7 +143,7 @@ impl Cli {
     /// The file, the environment, and the flags that stand for keys.
     fn sources(&self) -> Sources {
         Sources {
-            file: self.shared.config.clone(),
+            file: self.shared.config.clone().filter(|path| !path.as_os_str().is_empty()),
             env: std::env::vars().collect(),
             set: self.shared.set.clone(),
             flags: self.flags(),

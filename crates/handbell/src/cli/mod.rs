@@ -63,19 +63,38 @@ pub(crate) enum Command {
     /// Answer requests
     Respond(RespondArgs),
     /// Topics: declared, or with events
-    #[command(subcommand, visible_alias = "topics")]
+    #[command(
+        subcommand,
+        visible_alias = "topics",
+        after_help = "Examples:\n  handbell topic list\n  handbell topic show project.tasks"
+    )]
     Topic(NounCommand),
     /// Agents that are attached now
-    #[command(subcommand, visible_alias = "agents")]
+    #[command(
+        subcommand,
+        visible_alias = "agents",
+        after_help = "Examples:\n  handbell agent list -o wide\n  handbell agent show /backend-architect"
+    )]
     Agent(NounCommand),
     /// Durable groups and where they stand
-    #[command(subcommand, visible_alias = "groups")]
+    #[command(
+        subcommand,
+        visible_alias = "groups",
+        after_help = "Examples:\n  handbell group list\n  handbell group show reviewers -o yaml"
+    )]
     Group(NounCommand),
     /// Events in the log
-    #[command(subcommand, visible_alias = "events")]
+    #[command(
+        subcommand,
+        visible_alias = "events",
+        after_help = "Examples:\n  handbell event list --since 2h\n  handbell event show evt-…"
+    )]
     Event(EventCommand),
     /// Check, print or describe the configuration
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  handbell config check --config handbell.yaml\n  handbell config print"
+    )]
     Config(ConfigCommand),
     /// Print the version of this program and of the one that runs
     Version(VersionArgs),

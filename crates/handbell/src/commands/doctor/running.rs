@@ -30,8 +30,9 @@ pub(super) struct Running {
 
 pub(super) async fn look(args: &DoctorArgs, config: &Config) -> Running {
     let mut running = Running::default();
-    let named = args.reach.url.is_some() || args.reach.context.is_some();
-    match args.reach.url.as_deref() {
+    let url = args.reach.url.as_deref().filter(|url| !url.is_empty());
+    let named = url.is_some() || args.reach.context.is_some();
+    match url {
         Some(url) if !url.starts_with("http") => running.agents(&args.reach, config).await,
         None if !named && is_open(&config.admin.listen) => {
             let how = "name the running one's admin address with --url, as its line \"ready\" prints it";
