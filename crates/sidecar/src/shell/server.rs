@@ -11,6 +11,7 @@ use std::{
 
 use handbell_backend::{Backend, BackendError};
 use handbell_delivery::{Member, MemberOptions};
+use handbell_protocol::frame::PATH;
 use tokio::time::Instant;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -19,11 +20,11 @@ use super::{
     clock::Clock,
     outbox::Outbox,
     registry::{Entry, Registry},
-    wire::{Turn, Wire},
+    wire::{SEE_OFF, Wire},
 };
 use crate::{
     auth::{Origins, ResumeKey},
-    http,
+    http::{self, Handshake, Handshakes},
     options::{Listen, SidecarOptions},
     policy::Policy,
 };
@@ -32,8 +33,6 @@ use crate::{
 pub(super) const CANCEL: &str = "cancel";
 /// The signal that a session goes on elsewhere; its body is the session.
 pub(super) const RESUMED: &str = "resumed";
-/// So long a closed socket may take to read its close frame.
-const SEE_OFF: Duration = Duration::from_secs(5);
 /// How often the tokens file is looked at.
 const TOKENS_LOOK: Duration = Duration::from_secs(1);
 
@@ -110,16 +109,19 @@ impl Shared {
         self.member.announce(self.registry.presence());
     }
 
+    /// A session has lost its socket. Where too many wait to be resumed, the
+    /// one that has waited longest is given up.
+    pub(super) fn waits(&self, session: &str) {
+        if let Some(oldest) = self.registry.waits(session, self.options.limits.max_waiting) {
+            // One whose commands pile up is not idle; it ends with its window.
+            let _busy = oldest.commands.try_send(Command::GiveUp);
+        }
+    }
+
     /// Writes what is left for a socket, its close frame last, and waits a
     /// little for the other end to close.
-    pub(super) fn see_off(&self, mut wire: Box<Wire>, mut outbox: Outbox) {
-        self.tasks.spawn(async move {
-            let until = Instant::now() + SEE_OFF;
-            let done = async { while !matches!(wire.turn(&mut outbox, true).await, Turn::Lost) {} };
-            if tokio::time::timeout_at(until, done).await.is_err() {
-                tracing::debug!(closed = wire.has_closed(), "a socket was cut that didn't close");
-            }
-        });
+    pub(super) fn see_off(&self, wire: Box<Wire>, outbox: Outbox) {
+        self.tasks.spawn(wire.see_off(outbox));
     }
 
     /// Takes a connection, or says why not.
@@ -139,11 +141,16 @@ impl Shared {
     }
 
     /// Serves a socket to its end, as a task that a drain waits for.
-    pub(crate) fn serve(self: &Arc<Self>, socket: axum::extract::ws::WebSocket, admitted: Admitted) {
+    pub(crate) fn serve(
+        self: &Arc<Self>,
+        socket: axum::extract::ws::WebSocket,
+        admitted: Admitted,
+        handshake: Arc<Handshake>,
+    ) {
         let shared = self.clone();
         let wire = Box::new(Wire::new(socket, self.options.limits.max_frame));
         self.tasks.spawn(async move {
-            super::handshake::greet(shared, wire).await;
+            super::handshake::greet(shared, wire, handshake).await;
             drop(admitted);
         });
     }
@@ -221,8 +228,11 @@ impl Sidecar {
             options,
         });
         let stop = CancellationToken::new();
-        let url = listener.url();
-        tokio::spawn(listener.serve(shared.clone(), stop.clone()));
+        let url = listener.url(PATH);
+        let router = http::router(shared.clone(), listener.is_local());
+        let limits = &shared.options.limits;
+        let handshakes = Handshakes::new(limits.max_handshakes, limits.hello_timeout);
+        tokio::spawn(listener.serve(router, handshakes, stop.clone()));
         tokio::spawn(listen_to_members(shared.clone(), stop.clone()));
         tokio::spawn(watch_tokens(shared.clone(), stop.clone()));
         Ok(Self { shared, url, stop })
