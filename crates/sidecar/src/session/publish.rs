@@ -36,6 +36,13 @@ pub(super) enum Purpose {
         /// The delivery that had the call.
         delivery: Box<str>,
     },
+    /// How a call ended without a responder's answer.
+    Conclusion {
+        /// Its name.
+        call: Box<str>,
+        /// The request's event ID: a name may be given again.
+        request: Box<str>,
+    },
 }
 
 /// A publish, ready to be handed over.
@@ -175,6 +182,7 @@ impl Session {
             Some(Purpose::Publish { seq }) => self.publish_receipt(now, seq, result),
             Some(Purpose::Output { ack, index }) => self.output_receipt(now, ack, index, result),
             Some(Purpose::Answer { delivery }) => self.answer_receipt(&delivery, result),
+            Some(Purpose::Conclusion { call, request }) => self.conclusion_receipt(now, &call, &request, result),
             None => {}
         }
         self.leave_if_done();

@@ -119,6 +119,14 @@ impl Play {
         key
     }
 
+    /// An answer comes; its token and what the agent is told.
+    fn hear(&mut self, record: Record) -> (Token, Value) {
+        self.next_token += 1;
+        let token = Token(self.next_token);
+        let delivered = Delivered { token, record: Arc::new(record), attempt: 1, idempotency_key: "k".into() };
+        (token, frames(&self.input(Input::Consumer(DIRECT, ConsumerEvent::Deliver(delivered)))).remove(0))
+    }
+
     /// Delivers an event to a consumer; its delivery ID and its token.
     fn deliver(&mut self, key: ConsumerKey, record: Record) -> (String, Token) {
         self.next_token += 1;
