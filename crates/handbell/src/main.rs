@@ -2,6 +2,7 @@
 //! composition of the parts. What the parts do is in their crates.
 
 mod api;
+mod bench;
 mod cli;
 mod client;
 mod commands;
@@ -78,6 +79,7 @@ async fn run(cli: &Cli, loaded: &Loaded, screen: Screen) -> Done {
         Command::Agent(command) => interrupt.or(commands::nouns::run(Noun::Agent, command, config, screen)).await,
         Command::Group(command) => interrupt.or(commands::nouns::run(Noun::Group, command, config, screen)).await,
         Command::Event(command) => interrupt.or(commands::nouns::events(command, config, screen)).await,
+        Command::Bench(args) => interrupt.or(bench::run(args, &cli.shared.set, screen)).await,
         Command::Version(args) => interrupt.or(commands::version::run(args, config, screen)).await,
         Command::Config(_) | Command::Completions { .. } => Ok(()),
     }

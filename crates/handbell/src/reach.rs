@@ -105,7 +105,8 @@ fn no_address(name: &str, side: Side) -> Failure {
     Failure::usage(format!("the context lacks {what}"), format!("--context {name}"), how)
 }
 
-fn read_token(path: PathBuf) -> Result<String, Failure> {
+/// The token in a file.
+pub(crate) fn read_token(path: PathBuf) -> Result<String, Failure> {
     let place = format!("--token-file {}", path.display());
     let text = fs::read_to_string(&path).map_err(|error| {
         Failure::usage(

@@ -2,6 +2,7 @@
 //! knows nothing of what they do.
 
 mod agents;
+mod bench;
 mod flags;
 mod nouns;
 mod running;
@@ -14,6 +15,7 @@ mod usage;
 use clap::{Parser, Subcommand};
 
 pub(crate) use agents::{Begin, PubArgs, RequestArgs, RespondArgs, SubArgs};
+pub(crate) use bench::{BenchArgs, BenchPart};
 pub(crate) use nouns::{EventCommand, EventFilter, ListArgs, Noun, NounCommand, ShowArgs};
 pub(crate) use running::{BackendName, DevArgs, RunFlags, SidecarArgs};
 pub(crate) use settings::{ConfigCommand, SchemaForm};
@@ -72,6 +74,8 @@ pub(crate) enum Command {
     /// Check, print or describe the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Measure how fast a sidecar is and what it needs
+    Bench(BenchArgs),
     /// Print the version of this program and of the one that runs
     Version(VersionArgs),
     /// Print a shell's completions

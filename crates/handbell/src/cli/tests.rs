@@ -58,6 +58,9 @@ fn the_documented_lines_are_taken() {
         "config check --config x.yaml --set a.b=1 --set c.d=2",
         "config print --json",
         "config schema",
+        "bench",
+        "bench --only throughput,latency --size 256,1024 --rounds 3 --quick --set sidecar.drain=1s -o json",
+        "bench --url ws://127.0.0.1:7710/v1/ws --token-file t",
         "version",
         "completions bash",
     ] {
