@@ -100,6 +100,39 @@ async fn an_answer_waits_for_a_caller_that_was_away() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deadline_is_told_to_a_caller_that_has_moved_and_its_responder_works_in_vain() {
+    let (_dir, server) = two_sidecars().await;
+    let mut helper = Agent::named(&server.agents[1], "/helper").await.unwrap();
+    let mut caller = Agent::named(&server.agents[0], "/caller").await.unwrap();
+    for (seq, default) in [(1, Value::Null), (2, json!({"plan": "b"}))] {
+        let mut request = json!({"op":"request","seq":seq,"call":format!("c{seq}"),"deadline":"1500ms",
+            "event":{"type":"AskQuery"},"routing":{"to":"/helper"}});
+        if !default.is_null() {
+            request["default"] = default;
+        }
+        caller.ask(&request, "published").await.unwrap();
+    }
+    let resume = caller.resume();
+    drop(caller);
+    let work = [helper.expect("deliver").await.unwrap(), helper.expect("deliver").await.unwrap()];
+    // Another sidecar, and a session that never made these calls.
+    let mut caller = with_resume(&server.agents[1], "/caller", resume).await;
+    for _ in 0..2 {
+        let reply = caller.expect("reply").await.unwrap();
+        let (status, payload) = match reply["call"].as_str().unwrap() {
+            "c1" => ("timeout", Value::Null),
+            _ => ("default", json!({"plan": "b"})),
+        };
+        assert_eq!((&reply["status"], &reply["payload"]), (&json!(status), &payload));
+    }
+    let mut vain = [helper.expect("cancelled").await.unwrap(), helper.expect("cancelled").await.unwrap()];
+    vain.sort_by_key(|frame| frame["delivery"] != work[0]["delivery"]);
+    assert_eq!([&vain[0]["delivery"], &vain[1]["delivery"]], [&work[0]["delivery"], &work[1]["delivery"]]);
+    let respond = json!({"op":"respond","delivery":delivery_of(&work[0]),"payload":1});
+    helper.ask(&respond, "gone").await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nobody_there_and_a_cancelled_call_are_told() {
     let (_dir, server) = two_sidecars().await;
     let mut helper = Agent::named(&server.agents[1], "/helper").await.unwrap();

@@ -72,7 +72,9 @@ pub mod header {
     pub const REPLY_TO: &str = "hb-reply-to";
     /// The producer that called: the session that should get the answer.
     pub const CALLER: &str = "hb-caller";
-    /// How an answer ended: `ok` or `error`.
+    /// What stands in where nobody answers in time: JSON.
+    pub const DEFAULT: &str = "hb-default";
+    /// How an answer ended: `ok`, `error`, `timeout` or `default`.
     pub const STATUS: &str = "hb-status";
     /// In the retry channel: when it comes again, milliseconds since 1970.
     pub const DUE: &str = "hb-due";

@@ -7,6 +7,7 @@
 //! one broker; the sidecar and the conformance suite use it alike.
 
 mod backoff;
+mod call;
 mod clock;
 mod consumer;
 mod consumer_end;
@@ -33,6 +34,7 @@ mod tailing;
 #[cfg(test)]
 mod testing;
 
+pub use call::{Answer, Call};
 pub use consumer::{
     ConsumerEvent, ConsumerKey, DeadLetter, Delivered, GroupSettings, JoinError, Leave, Token, Verdict,
 };

@@ -88,6 +88,27 @@ async fn a_group_goes_on_where_it_was() {
 }
 
 #[tokio::test]
+async fn while_an_agent_is_away_the_others_get_what_is_new_and_it_keeps_what_it_has() {
+    let backend = backend().await;
+    let (a, b) = (member(&backend).await, member(&backend).await);
+    let mut at_a = Session::group(&a, settings("g", "t", Order::Key), 100).await;
+    publish_ids(&backend, "t", ids(0..8)).await;
+    let mut held = Vec::new();
+    for _ in 0..8 {
+        held.push(at_a.delivery().await);
+    }
+    at_a.consumer().disconnected();
+    let mut at_b = Session::group(&b, settings("g", "t", Order::Key), 100).await;
+    publish_ids(&backend, "t", ids(8..200)).await;
+    assert_eq!(set(at_b.work(192).await), set(ids(8..200)));
+    at_a.consumer().connected();
+    for one in held {
+        at_a.settle(one.token, handbell_delivery::Verdict::Ack).await;
+    }
+    assert!(is_quiet(&mut at_b).await, "what it had kept was handed out again");
+}
+
+#[tokio::test]
 async fn two_members_share_the_work() {
     for order in ORDERS {
         let backend = backend().await;
@@ -195,6 +216,28 @@ async fn level_comes_when_what_was_there_has_been_handed_out() {
             }
         }
         assert_eq!(count, 20, "{order:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_was_given_back_comes_before_the_level_of_whoever_joins_next() {
+    let backend = backend().await;
+    let (a, b) = (member(&backend).await, member(&backend).await);
+    let mut session = Session::group(&a, settings("g", "t", Order::Key), 100).await;
+    publish_ids(&backend, "t", ids(0..40)).await;
+    for turn in 0..6 {
+        for _ in 0..40 {
+            session.delivery().await;
+        }
+        session.take_consumer().leave(Leave::Clean);
+        session = Session::group([&a, &b][turn % 2], settings("g", "t", Order::Key), 100).await;
+        let mut count = 0;
+        while let handbell_delivery::ConsumerEvent::Deliver(_) = session.next().await {
+            count += 1;
+        }
+        assert_eq!(count, 40, "before level, in turn {turn}");
+        session.take_consumer().leave(Leave::Clean);
+        session = Session::group([&b, &a][turn % 2], settings("g", "t", Order::Key), 100).await;
     }
 }
 

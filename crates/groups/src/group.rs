@@ -107,7 +107,8 @@ impl Group {
     }
 
     /// Up to where nothing of a partition's topics that was read still waits
-    /// to be handed out a first time. `None`: not held, or nothing read yet.
+    /// to be handed out, a first time or because it was given back. `None`:
+    /// not held, or nothing read yet.
     #[must_use]
     pub fn handed_out(&self, partition: Partition, lane: Lane) -> Option<Position> {
         self.seats.get(&partition)?.held()?.handed_out(lane)

@@ -2,7 +2,7 @@
 //!
 //! A name stands here at most once and may be stale: whoever takes it checks.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use handbell_protocol::Priority;
 
@@ -14,8 +14,12 @@ pub(crate) struct Ready {
     plain: [VecDeque<Handle>; 4],
     /// Those whose consumer was lost.
     lonely: VecDeque<Handle>,
-    /// Those whose holder was lost.
-    suspects: VecDeque<Handle>,
+    /// Those whose holder was lost, by their failures and then the oldest
+    /// first: what kills its process again and again comes last, after all
+    /// that it took with it.
+    suspects: BTreeMap<(u32, u64), Handle>,
+    /// So many suspects have come.
+    suspected: u64,
     /// The suspect whose turn it is, counted and stored.
     turn: VecDeque<Handle>,
 }
@@ -29,8 +33,9 @@ impl Ready {
         self.lonely.push_back(handle);
     }
 
-    pub(crate) fn push_suspect(&mut self, handle: Handle) {
-        self.suspects.push_back(handle);
+    pub(crate) fn push_suspect(&mut self, failures: u32, handle: Handle) {
+        self.suspected += 1;
+        self.suspects.insert((failures, self.suspected), handle);
     }
 
     pub(crate) fn push_turn(&mut self, handle: Handle) {
@@ -47,7 +52,7 @@ impl Ready {
     }
 
     pub(crate) fn pop_suspect(&mut self) -> Option<Handle> {
-        self.suspects.pop_front()
+        self.suspects.pop_first().map(|(_, handle)| handle)
     }
 
     pub(crate) fn pop_turn(&mut self) -> Option<Handle> {
@@ -73,5 +78,24 @@ impl Ready {
     /// How many of that priority or a higher one wait for credit.
     pub(crate) fn from(&self, priority: Priority) -> usize {
         self.plain[priority as usize..].iter().map(VecDeque::len).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use handbell_backend::Partition;
+
+    use super::*;
+    use crate::entry::Slot;
+
+    #[test]
+    fn of_suspects_the_one_that_has_failed_least_comes_first_and_of_equals_the_oldest() {
+        let mut ready = Ready::default();
+        let handle = |index| Handle { partition: Partition(0), slot: Slot { index, id: 1 } };
+        for (failures, index) in [(2, 0), (0, 1), (1, 2), (0, 3)] {
+            ready.push_suspect(failures, handle(index));
+        }
+        let order = std::iter::from_fn(|| ready.pop_suspect()).map(|handle| handle.slot.index);
+        assert_eq!(order.collect::<Vec<_>>(), [1, 3, 2, 0]);
     }
 }

@@ -177,7 +177,7 @@ async fn a_dropped_pull_loses_nothing_and_counts_nothing(bench: Bench) -> Outcom
     for round in 0..60_u64 {
         put_one(&*backend, event("t", round)?).await?;
         let early = match round % 4 {
-            3 => tokio::time::timeout(Duration::from_micros(500), queue.0.pull(3)).await.ok(),
+            3 => tokio::time::timeout(Duration::from_micros(100 * round), queue.0.pull(3)).await.ok(),
             step => poll_times(1 + step as usize, queue.0.pull(3)).await,
         };
         for delivery in early.transpose()?.into_iter().flatten() {

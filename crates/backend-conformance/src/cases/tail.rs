@@ -129,7 +129,7 @@ async fn a_dropped_call_loses_nothing(bench: Bench) -> Outcome {
     for turn in 0.. {
         let item = match turn % 3 {
             0 => poll_once(reading.tail.next(7)).await,
-            1 => tokio::time::timeout(Duration::from_micros(300), reading.tail.next(7)).await.ok(),
+            1 => tokio::time::timeout(Duration::from_micros(30 * (turn % 200)), reading.tail.next(7)).await.ok(),
             _ if read.len() < 300 => Some(within("a tail's next item", reading.tail.next(7)).await?),
             _ => break,
         };

@@ -10,6 +10,9 @@ mod tail;
 pub use crate::fixture::lose_patience;
 pub use provider::Sabotaged;
 
+/// How long a call dawdles over what it has taken: dropped meanwhile, it loses it.
+const DAWDLE: std::time::Duration = std::time::Duration::from_millis(20);
+
 /// One way to lie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lie {

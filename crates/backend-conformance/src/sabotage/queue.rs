@@ -34,7 +34,7 @@ impl Queue for LyingQueue {
         match self.lie {
             Lie::AttemptForgotten => lent.iter_mut().for_each(|delivery| delivery.attempt = 1),
             Lie::LanesIgnored => lent.sort_by_key(|delivery| delivery.record.position.lane == Lane::Express),
-            Lie::CancelLoses => tokio::task::yield_now().await,
+            Lie::CancelLoses => tokio::time::sleep(super::DAWDLE).await,
             _ => {}
         }
         Ok(lent)

@@ -43,7 +43,7 @@ impl Tail for LyingTail {
         loop {
             let item = self.inner.next(max).await?;
             if self.lie == Lie::CancelLoses {
-                tokio::task::yield_now().await;
+                tokio::time::sleep(super::DAWDLE).await;
             }
             if let Some(item) = self.twist(item) {
                 return Ok(item);

@@ -10,7 +10,7 @@ use handbell_backend::{QueueToken, Record, Settlement};
 use handbell_protocol::{AgentName, frame::RetryPolicy};
 
 use crate::{
-    ConsumerEvent, DeadLetter, Token,
+    Call, ConsumerEvent, DeadLetter, Token,
     counts::Counters,
     identity::Shares,
     lease::Lease,
@@ -115,6 +115,8 @@ pub(super) struct Loan {
     pub(super) record: Arc<Record>,
     pub(super) attempt: u32,
     pub(super) lease: Lease,
+    /// When the request that it is ends, answered or not.
+    pub(super) deadline: Option<Instant>,
     /// As it stands in `ends`.
     pub(super) end: Instant,
 }
@@ -133,9 +135,18 @@ pub(crate) struct Settling {
     pub(crate) item: QueueToken,
     pub(crate) settlement: Settlement,
     /// To be stored before it is settled.
-    pub(crate) dead: Option<(Arc<Record>, DeadLetter)>,
+    pub(crate) before: Option<Before>,
     /// Who waits to hear of it.
     pub(crate) answer: Option<(Post, Token)>,
+}
+
+/// What is stored before a record is settled for good.
+#[derive(Debug)]
+pub(crate) enum Before {
+    /// The record as a dead letter.
+    Buried(Arc<Record>, DeadLetter),
+    /// What the caller of an unanswered request is told.
+    Unanswered(Arc<Record>, Call),
 }
 
 // === impl Desk ===

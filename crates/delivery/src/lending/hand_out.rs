@@ -13,8 +13,8 @@ use super::{
     desk::{Desk, Kind, Loan, Rules, SeatId, Settling, SourceId},
 };
 use crate::{
-    ConsumerEvent, DeadLetter, Delivered, MemberId, Token, View, counts::count, identity::idempotency_key,
-    inbox::CALLER_MEMBER, lease::Lease,
+    Call, ConsumerEvent, DeadLetter, Delivered, MemberId, Token, View, identity::idempotency_key, inbox::CALLER_MEMBER,
+    lease::Lease,
 };
 
 /// How long an answer waits for the member of its caller before it is offered again.
@@ -52,8 +52,7 @@ impl Desk {
             if !passes {
                 self.settle_later(id, Settling::silent(delivery.token, Settlement::Ack));
             } else if is_expired(&delivery.record, scene.wall) {
-                count(&self.counters.expired);
-                self.settle_later(id, Settling::silent(delivery.token, Settlement::Ack));
+                self.expire(id, delivery.token, delivery.record);
             } else if rules.kind == Kind::Work && delivery.suspect {
                 self.suspect(id, &rules, delivery, suspects > 1, scene);
             } else {
@@ -98,7 +97,7 @@ impl Desk {
             Kind::Replies(agent) => self.for_reply(id, agent, &delivery.record, scene),
         };
         match choice {
-            Ok(seat) => Some(self.lend(id, rules, seat, delivery, scene.now)),
+            Ok(seat) => Some(self.lend(id, rules, seat, delivery, scene)),
             Err(delay) => {
                 self.step_aside(id, &delivery, delay, scene.now);
                 self.settle_later(id, Settling::silent(delivery.token, hand_back(delay)));
@@ -153,7 +152,15 @@ impl Desk {
         self.least_loaded(id, &kind).ok_or(REPLY_DELAY)
     }
 
-    fn lend(&mut self, id: SourceId, rules: &Rules, seat_id: SeatId, delivery: QueueDelivery, now: Instant) -> Token {
+    fn lend(
+        &mut self,
+        id: SourceId,
+        rules: &Rules,
+        seat_id: SeatId,
+        delivery: QueueDelivery,
+        scene: Scene<'_>,
+    ) -> Token {
+        let now = scene.now;
         let token = crate::identity::fresh_token();
         self.turn += 1;
         let seat = self.seats.get_mut(&seat_id).expect("a seat that was chosen is there");
@@ -170,10 +177,12 @@ impl Desk {
         };
         self.outbox.add(&seat.post, ConsumerEvent::Deliver(delivered));
         let lease = Lease::new(now, self.max_processing);
-        let end = lease.end(seat.lost, rules.ack_wait);
         let QueueDelivery { record, attempt, token: item, .. } = delivery;
-        self.ends.insert((end, token));
-        self.loans.insert(token, Loan { source: id, seat: seat_id, item, record, attempt, lease, end });
+        let deadline = Call::of(&record).map(|call| now + call.deadline.since(scene.wall));
+        let mut loan = Loan { source: id, seat: seat_id, item, record, attempt, lease, deadline, end: now };
+        loan.end = loan.ends_at(seat.lost, rules.ack_wait);
+        self.ends.insert((loan.end, token));
+        self.loans.insert(token, loan);
         self.renew_from(id, token, now + rules.ack_wait / 3);
         token
     }
@@ -201,6 +210,6 @@ pub(crate) fn is_expired(record: &Record, wall: Timestamp) -> bool {
 impl Settling {
     /// One that nobody waits for.
     pub(super) fn silent(item: QueueToken, settlement: Settlement) -> Self {
-        Self { item, settlement, dead: None, answer: None }
+        Self { item, settlement, before: None, answer: None }
     }
 }

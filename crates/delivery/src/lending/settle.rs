@@ -1,14 +1,15 @@
 //! The settler of one queue: lives while there is something to settle.
 //!
-//! One batch at a time, so that many verdicts become one write. Dead letters
-//! are stored before their originals are settled, and don't hold up the rest.
+//! One batch at a time, so that many verdicts become one write. What is stored
+//! before a record is settled (its dead letter, or the timeout that its caller
+//! is told) doesn't hold up the rest.
 
 use std::{sync::Arc, time::Duration};
 
 use handbell_backend::{Outgoing, PublishError, QueueToken, Settlement};
 
 use super::{
-    desk::Settling,
+    desk::{Before, Settling},
     hand_out::hand_back,
     shell::{Lending, OpenSource},
     verdicts::copy,
@@ -27,10 +28,10 @@ pub(super) async fn run(lending: Arc<Lending>, source: Arc<OpenSource>) {
         let batch = lending.with(|desk| desk.take_settling(source.id, BATCH));
         let count = batch.len();
         if count > 0 {
-            let (mut dead, plain): (Vec<_>, Vec<_>) = batch.into_iter().partition(|settling| settling.dead.is_some());
+            let (mut late, plain): (Vec<_>, Vec<_>) = batch.into_iter().partition(|settling| settling.before.is_some());
             tokio::join!(settle(&source, plain), async {
-                bury(&lending, &source, &mut dead).await;
-                settle(&source, dead).await;
+                store(&lending, &source, &mut late).await;
+                settle(&source, late).await;
             });
             lending.with(|desk| desk.settled(source.id, count));
         } else if lending.settler_is_done(source.id) {
@@ -70,12 +71,12 @@ fn answer(batch: Vec<Settling>, effects: Vec<bool>) {
     outbox.flush();
 }
 
-/// Stores the dead letters, as often as it takes.
-async fn bury(lending: &Lending, source: &OpenSource, dead: &mut [Settling]) {
-    let mut left: Vec<&mut Settling> = dead.iter_mut().collect();
-    let mut backoff = Backoff::new("store dead letters");
+/// Stores dead letters and what callers are told, as often as it takes.
+async fn store(lending: &Lending, source: &OpenSource, late: &mut [Settling]) {
+    let mut left: Vec<&mut Settling> = late.iter_mut().collect();
+    let mut backoff = Backoff::new("store dead letters and timeouts");
     while !left.is_empty() {
-        let batch = left.iter().filter_map(|settling| letter(source, settling)).collect();
+        let batch = left.iter().filter_map(|settling| outgoing(lending, source, settling)).collect();
         let results = publish(lending, batch, left.len()).await;
         let mut failed = None;
         let mut again = Vec::new();
@@ -97,12 +98,16 @@ async fn bury(lending: &Lending, source: &OpenSource, dead: &mut [Settling]) {
     }
 }
 
-fn letter(source: &OpenSource, settling: &Settling) -> Option<Outgoing> {
-    settling.dead.as_ref().map(|(record, letter)| dead_letter::outgoing(record, &source.receiver, letter))
+fn outgoing(lending: &Lending, source: &OpenSource, settling: &Settling) -> Option<Outgoing> {
+    let partitions = lending.around.backend.capabilities().partitions;
+    settling.before.as_ref().map(|before| match before {
+        Before::Buried(record, letter) => dead_letter::outgoing(record, &source.receiver, letter),
+        Before::Unanswered(record, call) => call.unanswered(record, partitions),
+    })
 }
 
 fn unburied(settling: &mut Settling, source: &OpenSource, error: &PublishError) {
-    tracing::error!(%error, queue = %source.receiver, "the backend refuses a dead letter; the event stays in its queue");
+    tracing::error!(%error, queue = %source.receiver, "the backend refuses what was to be stored; the event stays in its queue");
     settling.settlement = hand_back(UNBURIED);
 }
 

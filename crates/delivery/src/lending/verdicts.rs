@@ -9,10 +9,10 @@ use handbell_backend::{QueueToken, Record, Settlement};
 use handbell_protocol::Kind as EventKind;
 
 use super::{
-    desk::{Desk, Kind, Loan, Renewal, SeatId, Settling, SourceId},
+    desk::{Before, Desk, Kind, Loan, Renewal, SeatId, Settling, SourceId},
     hand_out::hand_back,
 };
-use crate::{ConsumerEvent, DeadLetter, Leave, Token, Verdict, counts::count, post::Post};
+use crate::{Call, ConsumerEvent, DeadLetter, Leave, Token, Verdict, counts::count, post::Post};
 
 impl Desk {
     /// Sets a consumer's ceiling.
@@ -67,8 +67,12 @@ impl Desk {
             self.ends.remove(&first);
             let token = first.1;
             self.revoke(token);
-            if let Some(loan) = self.end_loan(token) {
-                self.fail(loan, "timeout", "its lease ended".into(), None, None);
+            match self.end_loan(token) {
+                Some(loan) if loan.deadline.is_some_and(|deadline| deadline <= now) => {
+                    self.expire(loan.source, loan.item, loan.record);
+                }
+                Some(loan) => self.fail(loan, "timeout", "its lease ended".into(), None, None),
+                None => {}
             }
         }
     }
@@ -122,7 +126,7 @@ impl Desk {
     }
 
     fn judge(&mut self, loan: Loan, verdict: Verdict, answer: Option<(Post, Token)>) {
-        let settling = |item, settlement| Settling { item, settlement, dead: None, answer: answer.clone() };
+        let settling = |item, settlement| Settling { item, settlement, before: None, answer: answer.clone() };
         match verdict {
             Verdict::Ack => self.settle_later(loan.source, settling(loan.item, Settlement::Ack)),
             Verdict::Release => self.settle_later(loan.source, settling(loan.item, hand_back(Duration::ZERO))),
@@ -151,10 +155,17 @@ impl Desk {
             let delay = delay.or((replies && class == "lost").then_some(Duration::ZERO));
             let delay = delay.unwrap_or_else(|| rules.retry.delay(loan.attempt, self.shares.next()));
             let settlement = Settlement::Nak { delay, counted: true };
-            return self.settle_later(loan.source, Settling { item: loan.item, settlement, dead: None, answer });
+            return self.settle_later(loan.source, Settling { item: loan.item, settlement, before: None, answer });
         }
         let letter = DeadLetter { class: class.to_owned(), reason, attempts: loan.attempt };
         self.give_up(loan.source, loan.item, loan.record, letter, answer);
+    }
+
+    /// Ends a record whose time has passed; whoever waits for its answer is told.
+    pub(super) fn expire(&mut self, source: SourceId, item: QueueToken, record: Arc<Record>) {
+        count(&self.counters.expired);
+        let before = Call::of(&record).map(|call| Before::Unanswered(record, call));
+        self.settle_later(source, Settling { item, settlement: Settlement::Ack, before, answer: None });
     }
 
     /// Ends a record for good: as a dead letter, or, where its kind has none,
@@ -169,14 +180,14 @@ impl Desk {
     ) {
         let replies = self.sources.get(&source).is_some_and(|source| source.rules.kind != Kind::Work);
         let settlement = Settlement::Term { reason: letter.class.clone() };
-        let dead = if replies || is_notification(&record) {
+        let before = if replies || is_notification(&record) {
             count(&self.counters.notifications);
             None
         } else {
             count(&self.counters.dead_letters);
-            Some((record, letter))
+            Some(Before::Buried(record, letter))
         };
-        self.settle_later(source, Settling { item, settlement, dead, answer });
+        self.settle_later(source, Settling { item, settlement, before, answer });
     }
 
     /// Takes a loan out of everything but the backend's queue, and frees its credit.
@@ -202,7 +213,7 @@ impl Desk {
         let lost = self.seats.get(&loan.seat).and_then(|seat| seat.lost);
         let Some(source) = self.sources.get(&loan.source) else { return };
         self.ends.remove(&(loan.end, token));
-        loan.end = loan.lease.end(lost, source.rules.ack_wait);
+        loan.end = loan.ends_at(lost, source.rules.ack_wait);
         self.ends.insert((loan.end, token));
     }
 
@@ -224,6 +235,14 @@ impl Desk {
         let loans = sources.into_iter().flatten().filter_map(|source| self.sources.get(source));
         let tokens = loans.flat_map(|source| source.loans.iter().copied());
         tokens.filter(|token| self.loans.get(token).is_some_and(|loan| loan.seat == seat)).collect()
+    }
+}
+
+impl Loan {
+    /// When it ends: with its lease, and never later than its deadline.
+    pub(super) fn ends_at(&self, lost: Option<Instant>, ack_wait: Duration) -> Instant {
+        let end = self.lease.end(lost, ack_wait);
+        self.deadline.map_or(end, |deadline| deadline.min(end))
     }
 }
 

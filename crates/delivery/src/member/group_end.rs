@@ -1,7 +1,14 @@
-//! A consumer of a group: while it is here, the other members know that the
-//! group is worked on here.
+//! A consumer of a group: while it can be reached, the other members know that
+//! the group is worked on here. One whose agent is away keeps what it has, and
+//! counts for nothing when the partitions are shared out.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use handbell_protocol::Segment;
 
@@ -11,12 +18,23 @@ pub(super) struct Joined {
     end: Arc<dyn End>,
     members: Arc<Members>,
     group: Segment,
+    /// It counts as one of the group's consumers here.
+    counted: AtomicBool,
 }
 
 impl Joined {
     pub(super) fn new(end: Arc<dyn End>, members: Arc<Members>, group: Segment) -> Self {
-        members.join_group(&group);
-        Self { end, members, group }
+        let joined = Self { end, members, group, counted: AtomicBool::new(false) };
+        joined.count(true);
+        joined
+    }
+
+    fn count(&self, counted: bool) {
+        match (self.counted.swap(counted, Ordering::AcqRel), counted) {
+            (false, true) => self.members.join_group(&self.group),
+            (true, false) => self.members.leave_group(&self.group),
+            _ => {}
+        }
     }
 }
 
@@ -35,10 +53,11 @@ impl End for Joined {
 
     fn connected(&self, connected: bool) {
         self.end.connected(connected);
+        self.count(connected);
     }
 
     fn leave(&self, how: Leave) {
         self.end.leave(how);
-        self.members.leave_group(&self.group);
+        self.count(false);
     }
 }

@@ -74,6 +74,11 @@ impl Marks {
         mark.map_or_else(|| starts.of(lane, partition), |position| Start::After(position.clone()))
     }
 
+    /// Whether the next holder of a partition hands something out again at once.
+    pub(crate) fn waits(&self, partition: Partition) -> bool {
+        self.0.get(&partition).is_some_and(Cursor::waits)
+    }
+
     /// How many deliveries were unsettled when the cursors were stored.
     pub(crate) fn unsettled(&self) -> u64 {
         self.0.values().map(|cursor| cursor.unsettled() as u64).sum()

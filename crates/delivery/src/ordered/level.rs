@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use handbell_backend::{BackendError, Class, Position, Start, TailSpec};
+use handbell_backend::{BackendError, Class, Partition, Position, Start, TailSpec};
 use handbell_groups::ConsumerId;
 use handbell_protocol::Lane;
 use tokio::time::sleep;
@@ -55,10 +55,11 @@ async fn waiting(runner: &Runner, targets: &[Position]) -> Result<Vec<Position>,
     for end in targets {
         let handed_out = runner.state().machine.handed_out(end.partition, end.lane);
         let stored = || marks.start(end.lane, end.partition, &runner.stored.starts);
-        let start = handed_out.map_or_else(stored, Start::After);
+        let start = handed_out.clone().map_or_else(stored, Start::After);
         let partitions = BTreeMap::from([(end.partition, start)]);
         let topics = runner.stored.topics.clone();
-        if backend.lag(&TailSpec { class: Class::Ev, lane: end.lane, topics, partitions }).await? > 0 {
+        let comes_again = handed_out.is_none() && runner.is_owner(end.partition) && marks.waits(end.partition);
+        if comes_again || backend.lag(&TailSpec { class: Class::Ev, lane: end.lane, topics, partitions }).await? > 0 {
             waiting.push(end.clone());
         }
     }
@@ -69,6 +70,12 @@ impl Runner {
     /// Watches for a consumer that wants to know.
     pub(crate) fn watch_level(self: &Arc<Self>, consumer: ConsumerId) {
         self.spawn(watch(Arc::clone(self), consumer));
+    }
+
+    /// Whether a partition is this member's, held already or not.
+    fn is_owner(&self, partition: Partition) -> bool {
+        let members = &self.around.members;
+        members.view().owner(&self.group, partition) == Some(members.id())
     }
 
     fn has_left(&self, consumer: ConsumerId) -> bool {

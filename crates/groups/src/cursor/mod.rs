@@ -131,6 +131,13 @@ impl Cursor {
         self.marks.iter().map(|mark| mark.unsettled.len()).sum()
     }
 
+    /// Whether whoever holds the partition next hands something out again at
+    /// once: what was given back, and what was out when a holder was lost.
+    #[must_use]
+    pub fn waits(&self) -> bool {
+        self.marks.iter().flat_map(|mark| &mark.unsettled).any(|one| one.state == State::Open { due: None })
+    }
+
     /// When the oldest unsettled record was stored.
     #[must_use]
     pub fn oldest(&self) -> Option<Timestamp> {

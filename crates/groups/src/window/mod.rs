@@ -93,12 +93,13 @@ impl Window {
         if entry.queued || !self.may_go(slot, entry) {
             return;
         }
+        let failures = entry.failures + u32::from(entry.suspicion == Suspicion::Blamed);
         let (priority, suspicion, handle) = (entry.priority(), entry.suspicion, self.handle(slot));
         match suspicion {
             Suspicion::None => member.ready.push(priority, handle),
             Suspicion::Consumer => member.ready.push_lonely(handle),
             Suspicion::Alone if member.suspect == Some(handle) => member.ready.push_turn(handle),
-            Suspicion::Holder | Suspicion::Alone | Suspicion::Blamed => member.ready.push_suspect(handle),
+            Suspicion::Holder | Suspicion::Alone | Suspicion::Blamed => member.ready.push_suspect(failures, handle),
         }
         if let Some(entry) = self.slots.get_mut(slot) {
             entry.queued = true;
@@ -213,7 +214,8 @@ impl Window {
     /// See [`crate::Group::handed_out`].
     pub(crate) fn handed_out(&self, lane: handbell_protocol::Lane) -> Option<Position> {
         let index = self.tracks.iter().rposition(|t| t.is_of(Source::Topic, lane) && t.read.offset > 0)?;
-        let waiting = |entry: &&Entry| entry.track == index && entry.ahead;
+        let given_back = |entry: &Entry| entry.reserved && matches!(entry.standing, Standing::Idle);
+        let waiting = |entry: &&Entry| entry.track == index && (entry.ahead || given_back(entry));
         let lowest = self.slots.iter().map(|(_, entry)| entry).filter(waiting).map(|entry| entry.offset).min();
         let track = &self.tracks[index];
         let point = lowest.map_or(track.read, |offset| Point { offset: offset.saturating_sub(1), ..track.read });

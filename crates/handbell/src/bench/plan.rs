@@ -36,7 +36,7 @@ impl Plan {
         let running = match (&args.url, &args.token_file) {
             (None, _) => None,
             (Some(url), token) => {
-                let token = token.clone().map(read_token).transpose()?;
+                let token = token.clone().map(|path| read_token(path, "--token-file")).transpose()?;
                 Some(Place { url: url.clone(), named_by: "--url".into(), token })
             }
         };

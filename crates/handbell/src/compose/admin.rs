@@ -74,7 +74,11 @@ pub(super) async fn bind(loaded: &Loaded) -> Result<(TcpListener, SocketAddr), F
     };
     let failed = |error: std::io::Error| {
         let what = format!("can't listen on {address}: {error}");
-        Failure::failed(what, "admin.listen (--admin)", "stop what uses it, or choose another address")
+        Failure::failed(
+            what,
+            "admin.listen (--admin)",
+            "stop what uses it (handbell doctor says what it is), or choose another address",
+        )
     };
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let bound = listener.local_addr().map_err(failed)?;

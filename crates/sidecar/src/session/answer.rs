@@ -2,15 +2,10 @@
 //! is settled. The first answer wins: all answers to one request share a
 //! dedup key.
 
-use std::{sync::Arc, time::Duration};
-
-use handbell_backend::{Class, Dedup, Headers, Outgoing, PublishError, Record, Stored, header, partition_of};
-use handbell_delivery::{
-    Verdict,
-    inbox::{CALLER_MEMBER, reply_topic},
-};
+use handbell_backend::{Outgoing, PublishError, Stored};
+use handbell_delivery::{Answer, Call, Verdict};
 use handbell_protocol::{
-    AgentName, Json, Refusal, Timestamp,
+    Json, Refusal,
     event::{Completion, Draft, id},
     frame::{OutputPublished, Reject, Rejected, ReplyStatus, Respond, ServerFrame},
 };
@@ -23,9 +18,6 @@ use super::{
     rejected,
     window::refusal_of,
 };
-
-/// An answer is kept for its caller so long after the request's deadline.
-const KEPT: Duration = Duration::from_secs(600);
 
 /// What the responder says.
 struct Said<'a> {
@@ -79,7 +71,7 @@ impl Session {
         let Some(held) = self.deliveries.open(delivery) else { return self.gone(delivery) };
         let Frame::Work { record, .. } = &held.frame else { return self.gone(delivery) };
         let record = record.clone();
-        let Some(call) = CallHeaders::of(&record) else { return self.no_call(delivery) };
+        let Some(call) = Call::of(&record) else { return self.no_call(delivery) };
         if call.deadline < now.wall {
             return self.too_late(delivery);
         }
@@ -97,7 +89,7 @@ impl Session {
         }
     }
 
-    fn letter(&mut self, now: Now, delivery: &str, call: &CallHeaders, said: Said<'_>) -> Result<Outgoing, Refusal> {
+    fn letter(&mut self, now: Now, delivery: &str, call: &Call, said: Said<'_>) -> Result<Outgoing, Refusal> {
         let lineage = self.deliveries.lineage(delivery).ok_or_else(|| Refusal::envelope("the delivery is gone"))?;
         let id = id::of_output(&lineage.cause.id, lineage.cause.at, &lineage.receiver, lineage.next);
         let cause = lineage.cause.clone();
@@ -112,16 +104,8 @@ impl Session {
         draft.set_payload(said.payload);
         let completion = Completion { source: &self.agent, id, now: now.wall, cause: Some(&cause) };
         let envelope = draft.complete(completion)?;
-        let status = if said.status == ReplyStatus::Error { "error" } else { "ok" };
-        let topic = reply_topic(&call.caller);
-        Ok(Outgoing {
-            class: Class::Inbox,
-            partition: partition_of(topic.as_str(), self.bounds.partitions),
-            topic,
-            envelope: Arc::new(envelope),
-            headers: call.answer_headers(status),
-            dedup: Some(Dedup { key: format!("answer/{}", cause.id), digest: None }),
-        })
+        let answer = if said.status == ReplyStatus::Error { Answer::Error } else { Answer::Ok };
+        Ok(call.answer(&cause.id, envelope, answer, self.bounds.partitions))
     }
 
     pub(super) fn answer_receipt(&mut self, delivery: &str, result: Result<Stored, PublishError>) {
@@ -153,40 +137,5 @@ impl Session {
     fn answer_refused(&mut self, delivery: &str, refusal: Refusal) {
         let delivery = Some(delivery.to_owned());
         self.send(ServerFrame::Rejected(Rejected { delivery, ..rejected(refusal) }));
-    }
-}
-
-/// The call that a request's record carries.
-struct CallHeaders {
-    call: String,
-    caller: AgentName,
-    producer: Option<String>,
-    member: Option<String>,
-    deadline: Timestamp,
-}
-
-impl CallHeaders {
-    fn of(record: &Record) -> Option<Self> {
-        let get = |name| record.headers.get(name).map(ToOwned::to_owned);
-        Some(Self {
-            call: get(header::CALL)?,
-            caller: AgentName::parse(record.headers.get(header::REPLY_TO)?).ok()?,
-            producer: get(header::CALLER),
-            member: get(CALLER_MEMBER),
-            deadline: Timestamp::parse(record.headers.get(header::EXPIRY)?).ok()?,
-        })
-    }
-
-    fn answer_headers(&self, status: &str) -> Headers {
-        let mut headers = Headers::default();
-        headers.set(header::CALL, &*self.call);
-        headers.set(header::STATUS, status);
-        headers.set(header::EXPIRY, self.deadline.after(KEPT).to_string());
-        for (name, value) in [(header::CALLER, &self.producer), (CALLER_MEMBER, &self.member)] {
-            if let Some(value) = value {
-                headers.set(name, &**value);
-            }
-        }
-        headers
     }
 }

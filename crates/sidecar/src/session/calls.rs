@@ -7,7 +7,7 @@ use std::{
 };
 
 use handbell_backend::{Headers, Outgoing, header};
-use handbell_delivery::{ConsumerKey, Delivered, Verdict, inbox::CALLER_MEMBER};
+use handbell_delivery::{Answer, ConsumerKey, Delivered, Verdict, inbox::CALLER_MEMBER};
 use handbell_protocol::{
     Envelope, Json, Target,
     event::Cause,
@@ -24,6 +24,8 @@ use super::{
 const PRESENCE_GRACE: Duration = Duration::from_millis(500);
 /// How often it is looked for meanwhile.
 const PRESENCE_LOOK: Duration = Duration::from_millis(50);
+/// The longest default that travels with its request, in bytes.
+const LONGEST_DEFAULT: usize = 4_096;
 /// So many calls may be open in a session.
 const MAX_OPEN: usize = 65_536;
 /// So many closed calls are known, so that a late answer isn't taken for a lost one.
@@ -85,6 +87,9 @@ impl Call {
 
     /// Writes the call beside its event.
     pub(super) fn begin(&mut self, envelope: &Envelope, headers: &mut Headers, now: Now, producer: &str, member: &str) {
+        if let Some(default) = self.default.as_ref().and_then(portable) {
+            headers.set(header::DEFAULT, default);
+        }
         self.due = now.mono + self.deadline;
         self.request = Some(Cause::of(envelope));
         self.target = envelope.routing.to.clone();
@@ -226,6 +231,7 @@ impl Session {
         let Some(name) = headers.get(header::CALL).map(ToOwned::to_owned) else {
             return self.drop_answer(&answer);
         };
+        let Some(how) = Answer::of(&answer.record) else { return self.drop_answer(&answer) };
         let request = answer.record.envelope.event.causation_id.as_deref();
         let closed = request.is_some_and(|request| self.calls.was_closed(request));
         let ours = |call: &Call| call.request.as_ref().map(|cause| cause.id.as_str()) == request;
@@ -234,6 +240,11 @@ impl Session {
                 call.early = Some(answer);
                 return;
             }
+            // Whoever held the request saw its deadline first.
+            Some(call) if ours(call) && matches!(how, Answer::Timeout | Answer::Default) => {
+                self.close_call(&name, ReplyStatus::Timeout);
+                return self.back_up(&name, &answer);
+            }
             Some(call) if ours(call) => {
                 self.calls.open.remove(&name);
             }
@@ -241,7 +252,7 @@ impl Session {
             Some(_) => return self.drop_answer(&answer),
             // Of a call that this session has closed: too late. Of one that it
             // never knew: made before a restart, so the agent still waits.
-            None if closed => return self.drop_answer(&answer),
+            None if closed => return self.back_up(&name, &answer),
             _ => {}
         }
         let expired = headers.get(header::EXPIRY).and_then(|text| handbell_protocol::Timestamp::parse(text).ok());
@@ -252,17 +263,25 @@ impl Session {
             let request = request.to_owned();
             self.calls.note_closed(&request);
         }
-        let status = if headers.get(header::STATUS) == Some("error") { ReplyStatus::Error } else { ReplyStatus::Ok };
         let envelope = &answer.record.envelope;
-        let reply = Reply {
-            call: name,
-            delivery: String::new(),
-            status,
-            event: Some(envelope.event.clone()),
-            payload: envelope.payload.clone(),
+        let (status, event) = match how {
+            Answer::Ok => (ReplyStatus::Ok, Some(envelope.event.clone())),
+            Answer::Error => (ReplyStatus::Error, Some(envelope.event.clone())),
+            Answer::Timeout => (ReplyStatus::Timeout, None),
+            Answer::Default => (ReplyStatus::Default, None),
         };
+        let reply = Reply { call: name, delivery: String::new(), status, event, payload: envelope.payload.clone() };
         let cause = Cause::of(envelope);
         self.hand_reply(DIRECT, Some(answer.token), reply, cause);
+    }
+
+    /// A stored answer says what the agent was told already. While it has not
+    /// acked that, the stored one stays, so that it can be told again after a
+    /// crash of this sidecar.
+    fn back_up(&mut self, call: &str, answer: &Delivered) {
+        if !self.deliveries.adopt(call, answer.token) {
+            self.drop_answer(answer);
+        }
     }
 
     fn drop_answer(&mut self, answer: &Delivered) {
@@ -295,6 +314,14 @@ impl Session {
         }
         self.close_call(&cancel.call, ReplyStatus::Cancelled);
     }
+}
+
+/// A default as a header's value, so that it can stand in where this session
+/// is no more; one that is long stays here.
+fn portable(default: &Json) -> Option<String> {
+    let text = default.as_str();
+    let fits = text.len() <= LONGEST_DEFAULT && !text.contains(char::is_control);
+    fits.then(|| text.to_owned())
 }
 
 /// Looks for a target once more: the publish that follows, or what still waits.

@@ -7,7 +7,7 @@ use std::{
 };
 
 use handbell_backend::Record;
-use handbell_delivery::{ConsumerKey, Token};
+use handbell_delivery::{Call, ConsumerKey, Token};
 use handbell_protocol::{
     event::{Cause, id::base32},
     frame::{OutputPublished, Reply, ServerFrame},
@@ -64,6 +64,16 @@ pub(super) struct Lineage {
     pub(super) next: u64,
 }
 
+impl Held {
+    /// The call, where it is a request.
+    pub(super) fn call(&self) -> Option<Call> {
+        match &self.frame {
+            Frame::Work { record, .. } => Call::of(record),
+            Frame::Reply(_) => None,
+        }
+    }
+}
+
 /// How far a delivery is.
 #[derive(Debug)]
 pub(super) enum State {
@@ -115,6 +125,17 @@ impl Deliveries {
         let held = Held { key, token, frame, lineage, state: State::Out, number: self.count };
         self.held.insert(id.clone(), held);
         id
+    }
+
+    /// Lets a reply that the sidecar made itself be settled with a stored one
+    /// that says the same; whether there was one.
+    pub(super) fn adopt(&mut self, call: &str, token: Token) -> bool {
+        let of_call = |held: &Held| matches!(&held.frame, Frame::Reply(reply) if reply.call == call);
+        let found = self.held.iter_mut().find(|(_, held)| held.token.is_none() && of_call(held));
+        let Some((id, held)) = found else { return false };
+        held.token = Some(token);
+        self.by_token.insert(token, id.clone());
+        true
     }
 
     /// A delivery in the agent's hands.

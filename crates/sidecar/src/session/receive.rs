@@ -22,7 +22,7 @@ impl Session {
             ConsumerEvent::Deliver(delivered) => self.deliver(key, delivered),
             ConsumerEvent::Settled(token) => self.settled(token),
             ConsumerEvent::Gone(token) => self.settled_in_vain(token),
-            ConsumerEvent::Revoked(token) => self.revoked(token),
+            ConsumerEvent::Revoked(token) => self.revoked(now, token),
             ConsumerEvent::Gap(trimmed) => {
                 if let Some(sub) = self.subs.get(key).map(|sub| sub.name.to_string()) {
                     let (from, to) = (trimmed.from.to_string(), trimmed.to.to_string());
@@ -82,12 +82,15 @@ impl Session {
         self.gone(&id);
     }
 
-    /// The lease has ended: a later verdict is `gone`.
-    fn revoked(&mut self, token: Token) {
+    /// The lease has ended: a later verdict is `gone`. Whoever works on a
+    /// request whose deadline has passed works in vain.
+    fn revoked(&mut self, now: Now, token: Token) {
         let Some(id) = self.deliveries.id_of(token) else { return };
-        let settling = self.deliveries.let_go(&id).is_some_and(|held| matches!(held.state, State::Settling { .. }));
-        if settling {
+        let Some(held) = self.deliveries.let_go(&id) else { return };
+        if matches!(held.state, State::Settling { .. }) {
             self.gone(&id);
+        } else if held.call().is_some_and(|call| call.deadline <= now.wall) {
+            self.send(ServerFrame::Cancelled { delivery: id.to_string() });
         }
     }
 

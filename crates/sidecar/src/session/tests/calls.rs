@@ -60,6 +60,54 @@ fn an_answer_from_before_a_restart_is_told_all_the_same() {
 }
 
 #[test]
+fn a_deadline_that_the_responders_side_saw_ends_the_call_here_or_after_a_move() {
+    let late = |id: &str, status: &str| {
+        let mut record = answer(id);
+        record.headers.set(header::STATUS, status);
+        ConsumerEvent::Deliver(Delivered {
+            token: Token(9),
+            record: Arc::new(record),
+            attempt: 1,
+            idempotency_key: "k".into(),
+        })
+    };
+    let mut here = Play::new();
+    let id = ask(&mut here);
+    let effects = here.input(Input::Consumer(DIRECT, late(&id, "timeout")));
+    let told = frames(&effects);
+    assert_eq!((&told[0]["status"], verdicts(&effects)), (&json!("timeout"), vec![]), "kept until the agent acks");
+    let effects = here.input(Input::Consumer(DIRECT, late(&id, "timeout")));
+    assert_eq!((verdicts(&effects), frames(&effects).len()), (vec![Verdict::Ack], 0), "told once");
+    let effects = here.say(&json!({"op":"ack","deliveries":[told[0]["delivery"]]}));
+    assert_eq!(verdicts(&effects), [Verdict::Ack]);
+
+    for (status, payload) in [("timeout", json!(1)), ("default", json!(1))] {
+        let mut moved = Play::new();
+        let told = frames(&moved.input(Input::Consumer(DIRECT, late("old", status))));
+        assert_eq!((&told[0]["call"], &told[0]["status"]), (&json!("c1"), &json!(status)));
+        assert_eq!((&told[0]["payload"], told[0].get("event")), (&payload, None));
+    }
+}
+
+#[test]
+fn whoever_works_beyond_a_deadline_is_told_that_it_works_in_vain() {
+    let mut play = Play::new();
+    let (d, token) = play.deliver(DIRECT, record("q1", call_headers()));
+    play.now.wall = Timestamp::from_millis(30_000);
+    let told = frames(&play.input(Input::Consumer(DIRECT, ConsumerEvent::Revoked(token))));
+    assert_eq!(told, [json!({"op":"cancelled","delivery":d})]);
+}
+
+#[test]
+fn a_default_travels_with_its_request() {
+    let mut play = Play::new();
+    let mut frame = request(1, "c1");
+    frame["default"] = json!({"n": 7});
+    let (_, records) = publishes(play.say(&frame)).remove(0);
+    assert_eq!(records[0].headers.get(header::DEFAULT), Some(r#"{"n":7}"#));
+}
+
+#[test]
 fn a_deadline_ends_a_call_with_timeout_or_its_default() {
     for (default, status, payload) in [(None, "timeout", Value::Null), (Some(json!(7)), "default", json!(7))] {
         let mut play = Play::new();

@@ -10,17 +10,19 @@ use handbell_protocol::{AgentName, Timestamp, frame::RetryPolicy};
 
 use super::{
     demand::Demand,
-    desk::{Desk, Kind, Rules, SeatId, Settling, SourceId},
+    desk::{Before, Desk, Kind, Rules, SeatId, Settling, SourceId},
     hand_out::Scene,
 };
 use crate::{
-    ConsumerEvent, ConsumerKey, Leave, Mailbox, MemberId, Presence, Token, Verdict, View,
+    ConsumerEvent, ConsumerKey, DeadLetter, Leave, Mailbox, MemberId, Presence, Token, Verdict, View,
     counts::Counters,
     identity::Shares,
     inbox::CALLER_MEMBER,
     post::Post,
     testing::{of_type, record, with},
 };
+
+mod replies;
 
 const ACK_WAIT: Duration = Duration::from_secs(30);
 const MAX_PROCESSING: Duration = Duration::from_secs(900);
@@ -96,6 +98,13 @@ impl Table {
         self.desk.settle(seat, vec![(token, Verdict::Ack)]);
         self.settlements(source);
         self.events(seat);
+    }
+}
+
+fn buried(settling: Settling) -> (Arc<Record>, DeadLetter) {
+    match settling.before {
+        Some(Before::Buried(record, letter)) => (record, letter),
+        other => panic!("no dead letter: {other:?}"),
     }
 }
 
@@ -188,7 +197,7 @@ fn the_fourth_failure_and_a_reject_are_dead_letters() {
     let nack = Verdict::Nack { class: "temporary_failure".into(), reason: "no".into(), delay: None };
     let reject = Verdict::Reject { reason: "never".into() };
     table.desk.settle(seat, tokens.into_iter().zip([nack, reject]).collect());
-    let dead: Vec<_> = table.settlements(INBOX).into_iter().map(|settling| settling.dead.unwrap().1).collect();
+    let dead: Vec<_> = table.settlements(INBOX).into_iter().map(|settling| buried(settling).1).collect();
     assert_eq!((dead[0].class.as_str(), dead[0].attempts), ("temporary_failure", 4));
     assert_eq!((dead[1].class.as_str(), dead[1].attempts), ("rejected", 1));
     assert_eq!(table.counters.read().dead_letters, 2);
@@ -203,7 +212,7 @@ fn a_failed_notification_is_dropped_and_counted() {
     let nack = Verdict::Nack { class: "temporary_failure".into(), reason: String::new(), delay: None };
     table.desk.settle(seat, vec![(token, nack)]);
     let settling = table.settlements(INBOX).remove(0);
-    assert!(settling.dead.is_none() && matches!(settling.settlement, Settlement::Term { .. }));
+    assert!(settling.before.is_none() && matches!(settling.settlement, Settlement::Term { .. }));
     assert_eq!(table.counters.read().notifications, 1);
 }
 
@@ -357,69 +366,6 @@ fn a_record_that_killed_its_process_four_times_is_a_dead_letter() {
     let seat = table.seat(1, 10, &[INBOX]);
     table.pulled(INBOX, vec![suspect(1, 5)]);
     assert_eq!(table.handed(seat), []);
-    let (_, letter) = table.settlements(INBOX).remove(0).dead.unwrap();
+    let (_, letter) = buried(table.settlements(INBOX).remove(0));
     assert_eq!((letter.class.as_str(), letter.attempts), ("lost", 4));
-}
-
-// === answers ===
-
-fn reply(n: u64, caller: u64, member: &str) -> QueueDelivery {
-    let record = with(record(n), header::CALLER, &format!("/a#{caller}"));
-    of(with(record, CALLER_MEMBER, member))
-}
-
-#[test]
-fn an_answer_prefers_its_caller_and_uses_no_credit() {
-    let mut table = table();
-    let (a, b) = (table.seat(1, 0, &[REPLIES]), table.seat(2, 0, &[REPLIES]));
-    table.pulled(REPLIES, vec![reply(1, 2, "me"), reply(2, 2, "me"), reply(3, 1, "elsewhere")]);
-    assert_eq!((table.handed(a).len(), table.handed(b).len()), (1, 2));
-}
-
-#[test]
-fn an_answer_whose_caller_is_gone_goes_to_any_session_of_the_agent() {
-    let mut table = table();
-    let a = table.seat(1, 0, &[REPLIES]);
-    table.pulled(REPLIES, vec![reply(1, 9, "me"), reply(2, 9, "gone")]);
-    assert_eq!(table.handed(a).len(), 2);
-}
-
-#[test]
-fn an_answer_waits_for_its_callers_member_while_that_has_the_agent() {
-    let mut table = table();
-    let a = table.seat(1, 0, &[REPLIES]);
-    let agent = AgentName::parse("/a").unwrap();
-    let presence = Presence { agent, pools: vec![], capabilities: vec![], sessions: 1 };
-    table.view = View::with_member("other", vec![presence]);
-    table.pulled(REPLIES, vec![reply(1, 9, "other")]);
-    assert_eq!(table.handed(a), []);
-    let settlement = table.settlements(REPLIES).remove(0).settlement;
-    assert_eq!(settlement, Settlement::Nak { delay: Duration::from_millis(20), counted: false });
-    table.view = View::default();
-    table.pulled(REPLIES, vec![reply(1, 9, "other")]);
-    assert_eq!(table.handed(a).len(), 1);
-}
-
-#[test]
-fn who_hands_an_answer_back_twice_steps_aside_for_the_other_member() {
-    let mut table = table();
-    table.seat(1, 0, &[REPLIES]);
-    let agent = AgentName::parse("/a").unwrap();
-    let presence = Presence { agent, pools: vec![], capabilities: vec![], sessions: 1 };
-    table.view = View::with_member("other", vec![presence]);
-    table.pulled(REPLIES, vec![reply(1, 9, "other")]);
-    assert!(matches!(table.demand(REPLIES), Demand::Pull(_)));
-    table.pulled(REPLIES, vec![reply(1, 9, "other")]);
-    assert_eq!(table.demand(REPLIES), Demand::Wait(Some(table.now + Duration::from_millis(40))));
-}
-
-#[test]
-fn an_answer_never_becomes_a_dead_letter_and_finds_the_next_session_at_once() {
-    let mut table = table();
-    let a = table.seat(1, 0, &[REPLIES]);
-    table.pulled(REPLIES, vec![QueueDelivery { attempt: 99, ..reply(1, 1, "me") }]);
-    table.desk.leave(a, Leave::Lost);
-    let settling = table.settlements(REPLIES).remove(0);
-    assert_eq!(settling.settlement, Settlement::Nak { delay: Duration::ZERO, counted: true });
-    assert!(settling.dead.is_none());
 }

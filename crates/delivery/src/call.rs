@@ -1,0 +1,173 @@
+//! The call that a request carries: to whom its answer goes, and until when.
+//!
+//! All answers to one request share a dedup key, so the first one stands,
+//! whoever gives it: a responder, or whoever holds the request when its
+//! deadline passes.
+
+use std::{sync::Arc, time::Duration};
+
+use handbell_backend::{Class, Dedup, Headers, Outgoing, PartitionCount, Record, header, partition_of};
+use handbell_protocol::{
+    AgentName, Envelope, Json, Target, Timestamp,
+    event::{Routing, id},
+};
+
+use crate::inbox::{CALLER_MEMBER, reply_topic};
+
+/// An answer is kept for its caller so long after the request's deadline.
+const KEPT: Duration = Duration::from_secs(600);
+
+/// Who answers where nobody did, in the ID of that answer.
+const NOBODY: &str = "handbell/deadline";
+
+/// The call of a request.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// Its name, unique among the open calls of its caller.
+    pub name: String,
+    /// Who waits for the answer.
+    pub caller: AgentName,
+    /// When an answer comes too late.
+    pub deadline: Timestamp,
+    producer: Option<String>,
+    member: Option<String>,
+    default: Option<Json>,
+}
+
+/// How an answer ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// The responder's.
+    Ok,
+    /// The responder's, which couldn't.
+    Error,
+    /// Nobody answered in time.
+    Timeout,
+    /// Nobody answered in time, and the caller had said what stands in.
+    Default,
+}
+
+// === impl Call ===
+
+impl Call {
+    /// The call of a record, if it is a request.
+    #[must_use]
+    pub fn of(record: &Record) -> Option<Self> {
+        let get = |name| record.headers.get(name);
+        if get(header::STATUS).is_some() {
+            return None;
+        }
+        Some(Self {
+            name: get(header::CALL)?.to_owned(),
+            caller: AgentName::parse(get(header::REPLY_TO)?).ok()?,
+            deadline: Timestamp::parse(get(header::EXPIRY)?).ok()?,
+            producer: get(header::CALLER).map(ToOwned::to_owned),
+            member: get(CALLER_MEMBER).map(ToOwned::to_owned),
+            default: get(header::DEFAULT).and_then(|text| Json::from_text(text.to_owned()).ok()),
+        })
+    }
+
+    /// The record of an answer to `request`, for the caller's inbox.
+    #[must_use]
+    pub fn answer(&self, request: &str, envelope: Envelope, answer: Answer, partitions: PartitionCount) -> Outgoing {
+        let topic = reply_topic(&self.caller);
+        let mut headers = Headers::default();
+        headers.set(header::CALL, &*self.name);
+        headers.set(header::STATUS, answer.as_str());
+        headers.set(header::EXPIRY, self.deadline.after(KEPT).to_string());
+        for (name, value) in [(header::CALLER, &self.producer), (CALLER_MEMBER, &self.member)] {
+            if let Some(value) = value {
+                headers.set(name, &**value);
+            }
+        }
+        Outgoing {
+            class: Class::Inbox,
+            partition: partition_of(topic.as_str(), partitions),
+            topic,
+            envelope: Arc::new(envelope),
+            headers,
+            dedup: Some(Dedup { key: format!("answer/{request}"), digest: None }),
+        }
+    }
+
+    /// What the caller is told when nobody has answered `request` in time.
+    #[must_use]
+    pub(crate) fn unanswered(&self, request: &Record, partitions: PartitionCount) -> Outgoing {
+        let asked = &*request.envelope;
+        let mut event = asked.event.clone();
+        event.id = id::of_output(&asked.event.id, asked.event.timestamp.at(), NOBODY, 0);
+        event.causation_id = Some(asked.event.id.clone());
+        event.event_type = "ResponseEvent".into();
+        event.kind = None;
+        let to = Some(Target::Agent(self.caller.clone()));
+        let routing = Routing { topic: None, to, partition_key: None, ..asked.routing.clone() };
+        let (answer, payload) = match &self.default {
+            Some(default) => (Answer::Default, default.clone()),
+            None => (Answer::Timeout, Json::null()),
+        };
+        self.answer(&asked.event.id, Envelope { event, payload, routing }, answer, partitions)
+    }
+}
+
+// === impl Answer ===
+
+impl Answer {
+    /// As it stands in the record's header.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Error => "error",
+            Self::Timeout => "timeout",
+            Self::Default => "default",
+        }
+    }
+
+    /// How a record answers a call; `None` when it is no answer.
+    #[must_use]
+    pub fn of(record: &Record) -> Option<Self> {
+        match record.headers.get(header::STATUS)? {
+            "error" => Some(Self::Error),
+            "timeout" => Some(Self::Timeout),
+            "default" => Some(Self::Default),
+            _ => Some(Self::Ok),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{record, with};
+
+    fn request() -> Record {
+        let asked = with(with(record(1), header::CALL, "c1"), header::REPLY_TO, "/a");
+        with(asked, header::EXPIRY, &Timestamp::from_millis(1_000).to_string())
+    }
+
+    fn unanswered(request: &Record) -> Outgoing {
+        Call::of(request).unwrap().unanswered(request, PartitionCount::default())
+    }
+
+    #[test]
+    fn what_nobody_answered_names_its_call_and_shares_the_key_of_every_other_answer() {
+        let told = unanswered(&request());
+        assert_eq!(told.topic.as_str(), "reply.a");
+        assert_eq!(told.headers.get(header::CALL), Some("c1"));
+        assert_eq!(told.headers.get(header::STATUS), Some("timeout"));
+        assert_eq!(told.envelope.event.causation_id.as_deref(), Some("e1"));
+        assert_eq!(told.dedup.unwrap().key, "answer/e1");
+    }
+
+    #[test]
+    fn a_default_stands_in() {
+        let told = unanswered(&with(request(), header::DEFAULT, r#"{"n":7}"#));
+        assert_eq!((told.headers.get(header::STATUS), told.envelope.payload.as_str()), (Some("default"), r#"{"n":7}"#));
+    }
+
+    #[test]
+    fn an_answer_has_no_call_of_its_own() {
+        assert!(Call::of(&record(1)).is_none());
+        assert!(Call::of(&with(request(), header::STATUS, "ok")).is_none());
+    }
+}
