@@ -31,8 +31,6 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const AGAIN: Duration = Duration::from_millis(250);
 /// The longest default that travels with its request, in bytes.
 const LONGEST_DEFAULT: usize = 4_096;
-/// So many calls may be open in a session.
-const MAX_OPEN: usize = 65_536;
 /// So many closed calls are known, so that a late answer isn't taken for a lost one.
 const CLOSED: usize = 1_024;
 
@@ -146,6 +144,11 @@ impl Calls {
         self.open.retain(|_, call| call.seq != seq);
     }
 
+    /// Whether there is no room for that call.
+    pub(super) fn are_full(&self, call: &Call, most: usize) -> bool {
+        self.open.len() >= most && !self.open.contains_key(&call.name)
+    }
+
     fn of_seq(&mut self, seq: u64) -> Option<&mut Call> {
         self.open.values_mut().find(|call| call.seq == seq)
     }
@@ -176,13 +179,8 @@ impl Session {
             }
             _ => {}
         }
-        let taken = self.calls.open.get(&call.name).is_some_and(|open| open.seq != call.seq);
-        if taken || self.calls.open.len() >= MAX_OPEN {
-            let reason = if taken {
-                format!("call {:?} is open already; name each open call differently", call.name)
-            } else {
-                format!("{MAX_OPEN} calls are open; wait for their answers")
-            };
+        if self.calls.open.get(&call.name).is_some_and(|open| open.seq != call.seq) {
+            let reason = format!("call {:?} is open already; name each open call differently", call.name);
             let error = FrameError { seq: Some(call.seq), call: Some(call.name), ..fault("request", reason) };
             return self.bad_frame(error);
         }

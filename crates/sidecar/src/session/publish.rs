@@ -71,6 +71,13 @@ impl Session {
                 self.send(ServerFrame::Published(Published { seq, id, position, duplicate: true }));
             }
             Admission::Refuse(refusal) => self.rejected_seq(seq, refusal),
+            Admission::Hand(_)
+                if call.as_ref().is_some_and(|call| self.calls.are_full(call, self.bounds.max_calls)) =>
+            {
+                let reason = format!("{} calls are open; wait for their answers", self.bounds.max_calls);
+                let refusal = self.window.held_back(seq, &reason);
+                self.rejected_seq(seq, refusal);
+            }
             Admission::Hand(earlier) => {
                 let output = earlier.and_then(|sent| sent.output);
                 if let Err(refusal) = self.hand_over(now, directory, publish, digest, output, call) {

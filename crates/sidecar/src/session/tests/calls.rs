@@ -18,6 +18,22 @@ fn request(seq: u64, call: &str) -> Value {
     json!({"op":"request","seq":seq,"call":call,"deadline":"10s","event":{"type":"AskQuery"},"routing":{"to":"/b"}})
 }
 
+#[test]
+fn more_calls_than_may_be_open_are_busy_until_one_is_answered() {
+    let mut play = Play::new();
+    for seq in 1..=3 {
+        let told = play.say_stored(&request(seq, &format!("c{seq}")));
+        assert_eq!(told[0]["op"], "published");
+    }
+    for seq in [4, 5, 4] {
+        let told = frames(&play.say(&request(seq, &format!("c{seq}"))));
+        assert_eq!((&told[0]["op"], &told[0]["code"]), (&json!("rejected"), &json!("busy")), "{told:?}");
+        assert!(told[0]["retry_after_ms"].is_u64());
+    }
+    assert_eq!(frames(&play.say(&json!({"op":"cancel","call":"c2"})))[0]["status"], "cancelled");
+    assert_eq!(play.say_stored(&request(4, "c4"))[0]["op"], "published");
+}
+
 fn answer(request_id: &str) -> Record {
     let mut record = record("r1", Headers::default().with(header::CALL, "c1").with(header::STATUS, "ok"));
     record.position.class = Class::Inbox;

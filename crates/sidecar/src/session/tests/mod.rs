@@ -67,6 +67,7 @@ impl Play {
                 publish_window,
                 max_event: 1_000,
                 max_subscriptions: 4,
+                max_calls: 3,
                 resume_window: Duration::from_secs(30),
                 partitions: PartitionCount::default(),
             },
