@@ -8,7 +8,7 @@ use handbell_protocol::Timestamp;
 use serde_json::json;
 use tokio::{
     sync::watch,
-    time::{Instant, sleep_until},
+    time::{Instant, sleep_until, timeout},
 };
 
 use crate::{
@@ -18,12 +18,13 @@ use crate::{
     message::Raw,
 };
 
-/// How long a request waits at the server.
-const EXPIRES: Duration = Duration::from_secs(30);
 /// How often the server says that a request still waits.
 const HEARTBEAT: Duration = Duration::from_secs(3);
 /// After that long without a word the request is lost.
 const SILENCE: Duration = Duration::from_secs(8);
+
+/// How long to wait for what is on its way at the end.
+const CLOSING: Duration = Duration::from_secs(2);
 
 /// A message and how it was delivered.
 #[derive(Debug)]
@@ -91,10 +92,10 @@ impl Puller {
         self.open.iter().map(|request| request.left).sum()
     }
 
-    /// Asks for so many messages, and waits at the server until they come.
-    pub(crate) async fn request(&mut self, count: usize, max_bytes: usize) -> Result<(), Trouble> {
+    /// Asks for so many messages, and waits so long at the server until they come.
+    pub(crate) async fn request(&mut self, count: usize, max_bytes: usize, wait: Duration) -> Result<(), Trouble> {
         let heartbeat = HEARTBEAT.as_nanos() as u64;
-        let mut body = json!({ "batch": count, "expires": EXPIRES.as_nanos() as u64, "idle_heartbeat": heartbeat });
+        let mut body = json!({ "batch": count, "expires": wait.as_nanos() as u64, "idle_heartbeat": heartbeat });
         if max_bytes > 0 {
             body["max_bytes"] = max_bytes.into();
         }
@@ -152,6 +153,29 @@ impl Puller {
                 return Some(pulled);
             }
         }
+    }
+
+    /// Asks for nothing more, and takes what was on its way.
+    pub(crate) async fn close(&mut self) -> Vec<Delivery> {
+        let mut last = Vec::new();
+        while let Some(pulled) = self.ready() {
+            if let Pulled::Message(delivery) = pulled {
+                last.push(*delivery);
+            }
+        }
+        if !self.standing.borrow().connected || self.messages.drain().await.is_err() {
+            return last;
+        }
+        let rest = async {
+            while let Some(message) = self.messages.next().await {
+                if let Some(Pulled::Message(delivery)) = self.take(message) {
+                    last.push(*delivery);
+                }
+            }
+        };
+        // Beyond that they come again after the broker's wait.
+        drop(timeout(CLOSING, rest).await);
+        last
     }
 
     fn is_another_connection(&mut self) -> bool {

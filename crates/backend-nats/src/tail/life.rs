@@ -1,6 +1,6 @@
 //! One consumer of a tail, from its making to its loss.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, time::Duration};
 
 use serde_json::json;
 
@@ -10,6 +10,8 @@ use crate::{api::ConsumerInfo, core::Core, error::Trouble, pull::Puller};
 const BATCH: usize = 256;
 /// And how many bytes of them.
 const BATCH_BYTES: usize = 4 * 1_024 * 1_024;
+/// How long a request waits at the server.
+const WAIT: Duration = Duration::from_secs(30);
 /// When a server forgets a consumer that nobody pulls from, in nanoseconds.
 const FORGOTTEN: u64 = 60_000_000_000;
 
@@ -50,7 +52,7 @@ impl Life {
         if std::mem::take(blocked) || (outstanding == 0 && self.delivered > 0) {
             self.doubtful.push_back(self.delivered + outstanding as u64 + 1);
         }
-        self.puller.request(BATCH, BATCH_BYTES).await
+        self.puller.request(BATCH, BATCH_BYTES, WAIT).await
     }
 
     /// Whether something may have been removed before the last delivery.

@@ -7,10 +7,11 @@ use handbell_protocol::{AgentName, TopicPattern, frame::RetryPolicy, time::forma
 use handbell_sidecar::policy::Scope as ScopeEntry;
 
 use super::{
+    check_nats::check_nats,
     files::check_files,
     node::{Node, Step, steps},
     problem::Problem,
-    section::{Config, Keep, Size},
+    section::{BackendKind, Config, Keep, Size},
 };
 
 /// All that is wrong.
@@ -24,6 +25,9 @@ pub(super) fn check(config: &Config, tree: &Node) -> Vec<Problem> {
     checker.scopes(config);
     checker.retry(config);
     checker.backend(config);
+    if config.backend.kind == BackendKind::Nats {
+        checker.problems.extend(check_nats(&config.backend.nats, &keeps(config), tree));
+    }
     checker.problems.extend(check_files(config, tree));
     checker.problems
 }
