@@ -1,6 +1,9 @@
 //! How opening fails, and what SQLite's errors mean for the verbs.
 
-use std::{fmt, io, path::PathBuf};
+use std::{
+    fmt, io,
+    path::{Path, PathBuf},
+};
 
 use handbell_backend::{BackendError, Fault, PublishError};
 use rusqlite::ErrorCode;
@@ -21,10 +24,7 @@ pub enum OpenError {
         holder: Option<u32>,
     },
     /// The directory or a file in it can't be made or written.
-    #[error(
-        "can't write in the data directory {}: {source}; make it writable for this user, or choose another",
-        dir.display()
-    )]
+    #[error("can't write in the data directory {}: {source}; {}", dir.display(), mend(dir, source))]
     NotWritable {
         /// The directory.
         dir: PathBuf,
@@ -77,6 +77,21 @@ pub enum OpenError {
     /// The thread that writes could not be started, or no random number drawn.
     #[error("failed to open the log: {0}; the system is out of resources")]
     System(String),
+}
+
+/// How a directory becomes one that can be written in.
+fn mend(dir: &Path, source: &io::Error) -> String {
+    let mut above = dir.ancestors().filter(|path| path.exists());
+    match above.next() {
+        Some(file) if !file.is_dir() => {
+            format!("{} is a file: name a directory, or one that can be made", file.display())
+        }
+        _ if source.kind() == io::ErrorKind::StorageFull => "make room on its disk, or choose another".into(),
+        Some(parent) if parent != dir => {
+            format!("let this user write in {}, or choose another directory", parent.display())
+        }
+        _ => "make it writable for this user, or choose another".into(),
+    }
 }
 
 /// What a failed transaction means for those who waited for it.

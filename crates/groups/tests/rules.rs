@@ -7,34 +7,15 @@ use std::sync::Arc;
 use handbell_backend::{CellVersion, Class, Incarnation, Partition, Position, Record};
 use handbell_groups::{Alarm, Config, ConsumerId, Cursor, Group, Input, Leave, Output, Reading, StoreResult, Verdict};
 use handbell_protocol::{Kind, Lane, Priority, Segment};
-use sim::{Act, Settings, Spec, World};
+use sim::{
+    Act, Settings, Spec, World,
+    scene::{finish, nack, ok, order},
+};
 
 const P0: Partition = Partition(0);
 
 fn world(settings: Settings) -> World {
     World::new(11, settings)
-}
-
-fn ok(world: &mut World) {
-    assert_eq!(world.violations, Vec::<String>::new());
-}
-
-fn finish(world: &mut World, within: u64) {
-    let end = world.now + within;
-    let done = world.run_until(end, World::all_done);
-    ok(world);
-    assert!(done, "not done after {within} ms");
-    world.run(1_000);
-    world.check_end();
-    ok(world);
-}
-
-fn order(world: &World) -> Vec<usize> {
-    world.delivered.iter().map(|(event, _)| *event).collect()
-}
-
-fn nack(delay: u64) -> Act {
-    Act::Nack { after: 5, class: "temporary_failure", delay: Some(delay) }
 }
 
 #[test]

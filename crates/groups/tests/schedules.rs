@@ -8,7 +8,12 @@ use std::time::Duration;
 use handbell_backend::{Class, Incarnation, Partition, header};
 use handbell_groups::{Alarm, Sabotage, Verdict};
 use handbell_protocol::{Lane, frame::RetryPolicy};
-use sim::{Act, Settings, Spec, World, event::index_of, world::LEASE};
+use sim::{
+    Act, Settings, Spec, World,
+    event::index_of,
+    scene::{finish, nack, ok, order},
+    world::LEASE,
+};
 
 const P0: Partition = Partition(0);
 
@@ -16,34 +21,11 @@ fn world(settings: Settings) -> World {
     World::new(7, settings)
 }
 
-fn ok(world: &mut World) {
-    assert_eq!(world.violations, Vec::<String>::new());
-}
-
-/// Runs until everything is done, and checks that it ended for a reason.
-fn finish(world: &mut World, within: u64) {
-    let end = world.now + within;
-    let done = world.run_until(end, World::all_done);
-    ok(world);
-    assert!(done, "not done after {within} ms");
-    world.run(1_000);
-    world.check_end();
-    ok(world);
-}
-
-fn order(world: &World) -> Vec<usize> {
-    world.delivered.iter().map(|(event, _)| *event).collect()
-}
-
-fn later(delay: u64) -> Act {
-    Act::Nack { after: 5, class: "temporary_failure", delay: Some(delay) }
-}
-
 #[test]
 fn schedule_1_a_long_delay_comes_back_once_to_this_group_alone_under_a_key_of_its_own() {
     let mut world = world(Settings { in_doubt: 60, ..Settings::default() });
     world.spawn();
-    let event = world.publish(Spec::keyed("k").script([later(60_000)]));
+    let event = world.publish(Spec::keyed("k").script([nack(60_000)]));
     world.run(55_000);
     ok(&mut world);
     assert_eq!(world.delivered, [(event, 1)]);
@@ -59,7 +41,7 @@ fn schedule_1_a_long_delay_comes_back_once_to_this_group_alone_under_a_key_of_it
 fn schedule_2_a_dead_letter_names_the_group_that_failed_and_is_stored_once() {
     let mut world = world(Settings { in_doubt: 50, ..Settings::default() });
     world.spawn();
-    let event = world.publish(Spec::keyed("k").then(later(10)));
+    let event = world.publish(Spec::keyed("k").then(nack(10)));
     let follower = world.publish(Spec::keyed("k"));
     finish(&mut world, 60_000);
     let letters: Vec<_> = world.broker.all(Class::Dlq).cloned().collect();
@@ -215,7 +197,7 @@ fn schedule_16_the_second_of_a_key_waits_when_the_first_ones_sidecar_dies() {
 fn schedule_22_ten_rolling_restarts_do_not_move_a_waiting_events_attempt() {
     let mut world = world(Settings { credit: (1, 1), ..Settings::default() });
     let mut member = world.spawn();
-    let waits = world.publish(Spec::keyed("waits").script([later(600_000)]));
+    let waits = world.publish(Spec::keyed("waits").script([nack(600_000)]));
     world.run(500);
     let unstarted = world.publish(Spec::keyed("unstarted").script((0..10).map(|_| Act::Silent)));
     world.run(500);
@@ -287,7 +269,7 @@ fn schedule_24_other_keys_go_on_while_one_event_waits() {
     world.spawn();
     let slow = world.publish(Spec::keyed("slow").script([Act::Ack(30_000)]));
     let waits = world.publish(Spec::keyed("slow"));
-    world.publish(Spec::keyed("later").script([later(30_000)]));
+    world.publish(Spec::keyed("later").script([nack(30_000)]));
     for n in 0..3_000_u64 {
         let at = world.now + 100 + n;
         world.publish_at(at, Spec::keyed(&format!("k{}", n % 300)));
@@ -385,7 +367,7 @@ fn schedule_37_five_thousand_keys_wait_and_one_works_long_while_others_go_on() {
     let slow = world.publish(Spec::keyed("slow").script([Act::Ack(800_000)]));
     let failing = 5_000;
     for n in 0..failing {
-        world.publish(Spec::keyed(&format!("f{n}")).script([later(4_000)]));
+        world.publish(Spec::keyed(&format!("f{n}")).script([nack(4_000)]));
     }
     let others: Vec<_> = (0..50).map(|n| world.publish(Spec::keyed(&format!("o{n}")))).collect();
     world.run(30_000);
@@ -404,7 +386,7 @@ fn schedule_37_what_waits_long_is_written_again_so_that_the_cursor_has_room() {
     world.spawn();
     for n in 0..1_500 {
         let delay = if n % 3 == 2 { 70_000 } else { 600_000 };
-        world.publish(Spec::keyed(&format!("k{n}")).script([later(delay)]));
+        world.publish(Spec::keyed(&format!("k{n}")).script([nack(delay)]));
     }
     world.run(90_000);
     ok(&mut world);

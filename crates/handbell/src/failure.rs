@@ -4,11 +4,13 @@ use std::process::ExitCode;
 
 use serde::Serialize;
 
-use crate::config::Problem;
+use crate::{config::Problem, output::note};
 
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exit {
+    /// It was done as far as anybody wanted to know: nobody reads any more.
+    Done,
     /// It was tried and didn't work: also a taken port, a directory in use, `rejected`.
     Failed,
     /// Wrong usage or configuration; nothing was tried.
@@ -24,6 +26,7 @@ pub(crate) enum Exit {
 impl Exit {
     const fn number(self) -> u8 {
         match self {
+            Self::Done => 0,
             Self::Failed => 1,
             Self::Usage => 2,
             Self::Refused => 3,
@@ -64,11 +67,15 @@ struct Told<'a> {
     also: &'a [Reason],
 }
 
+/// How to mend what two programs understand differently.
+pub(crate) const COMPARE: &str = "compare the versions with handbell version";
+
 pub(crate) type Done = Result<(), Failure>;
 
 impl Failure {
     pub(crate) fn new(exit: Exit, what: impl Into<String>, place: impl Into<String>, how: impl Into<String>) -> Self {
         let reason = Reason { what: what.into(), place: place.into(), how: how.into() };
+        debug_assert!(!reason.place.is_empty() && !reason.how.is_empty(), "it says where and how: {reason:?}");
         Self { exit, reasons: vec![reason] }
     }
 
@@ -78,6 +85,16 @@ impl Failure {
 
     pub(crate) fn failed(what: impl Into<String>, place: impl Into<String>, how: impl Into<String>) -> Self {
         Self::new(Exit::Failed, what, place, how)
+    }
+
+    /// The reader of standard output has seen enough (`| head`).
+    pub(crate) fn unread() -> Self {
+        Self { exit: Exit::Done, reasons: Vec::new() }
+    }
+
+    /// It failed, and the answer has said so already.
+    pub(crate) fn told() -> Self {
+        Self { exit: Exit::Failed, reasons: Vec::new() }
     }
 
     /// The end by a signal; there is nothing to tell.
@@ -91,13 +108,7 @@ impl Failure {
             return self.tell_json();
         }
         for Reason { what, place, how } in &self.reasons {
-            eprintln!("error: {what}");
-            if !place.is_empty() {
-                eprintln!("  at {place}");
-            }
-            if !how.is_empty() {
-                eprintln!("  {}", how.replace('\n', "\n  "));
-            }
+            note(&format!("error: {what}\n  at {place}\n  {}", how.replace('\n', "\n  ")));
         }
     }
 
@@ -105,7 +116,7 @@ impl Failure {
     fn tell_json(&self) {
         let Some((first, further)) = self.reasons.split_first() else { return };
         let told = Told { first, also: further };
-        eprintln!("{}", serde_json::to_string(&told).expect("reasons are text"));
+        note(&serde_json::to_string(&told).expect("reasons are text"));
     }
 }
 

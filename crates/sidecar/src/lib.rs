@@ -14,4 +14,6 @@ mod shell;
 
 pub use auth::{BadTokens, Tokens};
 pub use options::{Limits, Listen, SidecarOptions};
+#[cfg(feature = "echo")]
+pub use shell::echo;
 pub use shell::{Sidecar, StartError};

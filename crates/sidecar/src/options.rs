@@ -45,9 +45,13 @@ pub struct Limits {
     pub max_subscriptions: usize,
     /// How many connections there may be.
     pub max_connections: usize,
+    /// How many connections may be on their way to a `hello`, beside those.
+    pub max_handshakes: usize,
+    /// How many sessions may wait to be resumed.
+    pub max_waiting: usize,
     /// How often the sidecar pings; two unanswered close with 1011.
     pub heartbeat: Duration,
-    /// How long a connection may take to say `hello`.
+    /// How long a connection may take, from its beginning, to say `hello`.
     pub hello_timeout: Duration,
     /// How long a session outlives its socket.
     pub resume_window: Duration,
@@ -75,6 +79,8 @@ impl Default for Limits {
             publish_window: 1_024,
             max_subscriptions: 256,
             max_connections: 10_000,
+            max_handshakes: 1_024,
+            max_waiting: 10_000,
             heartbeat: Duration::from_secs(10),
             hello_timeout: Duration::from_secs(5),
             resume_window: Duration::from_secs(30),

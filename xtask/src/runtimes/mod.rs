@@ -36,6 +36,11 @@ pub(crate) fn prepare_both(repo: &Repo) -> Result<(Python, Node), Problem> {
     Ok((python::prepare(repo)?, node::prepare(repo)?))
 }
 
+/// Prepares the suite for the WebSocket protocol.
+pub(crate) fn prepare_suite(repo: &Repo) -> Result<Python, Problem> {
+    python::prepare_suite(repo)
+}
+
 fn told<T>(language: &str, prepared: Result<T, Problem>) -> Result<Option<T>, Problem> {
     match prepared {
         Ok(runtime) => Ok(Some(runtime)),

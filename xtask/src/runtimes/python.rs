@@ -1,6 +1,6 @@
-//! Python with `websockets`, in a virtual environment of its own.
+//! Python with one library, in a virtual environment of its own.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use super::version;
@@ -8,7 +8,26 @@ use crate::problem::Problem;
 use crate::repo::Repo;
 use crate::shell;
 
-const LIBRARY: &str = "websockets>=15";
+/// A library, what to import to see that it is there, and where it goes under
+/// cargo's target directory.
+#[derive(Debug)]
+struct Library {
+    name: &'static str,
+    wanted: &'static str,
+    module: &'static str,
+    folder: &'static str,
+}
+
+const WEBSOCKETS: Library = Library {
+    name: "websockets",
+    wanted: "websockets>=15",
+    module: "websockets.asyncio.client",
+    folder: "demo/python",
+};
+/// Autobahn's cases for the WebSocket protocol, in a runner that needs nothing else.
+const SUITE: Library =
+    Library { name: "kosoku", wanted: "kosoku==0.1.0", module: "kosoku", folder: "tools/websocket-suite" };
+
 const OLDEST: (u32, u32) = (3, 10);
 const INSTALL: &str = "install Python 3.10 or newer with venv and pip, and have `python3` on the PATH \
     (Debian, Ubuntu: `apt install python3 python3-venv`; macOS: `brew install python`)";
@@ -19,31 +38,39 @@ pub(crate) struct Python {
     pub interpreter: PathBuf,
 }
 
-/// Makes the virtual environment, unless a usable one is there.
+/// An interpreter for agents.
 pub(super) fn prepare(repo: &Repo) -> Result<Python, Problem> {
-    let environment = repo.target().join("demo/python");
+    prepare_with(repo, &WEBSOCKETS)
+}
+
+/// An interpreter with the suite for the WebSocket protocol.
+pub(super) fn prepare_suite(repo: &Repo) -> Result<Python, Problem> {
+    prepare_with(repo, &SUITE)
+}
+
+/// Makes the virtual environment, unless a usable one is there.
+fn prepare_with(repo: &Repo, library: &Library) -> Result<Python, Problem> {
+    let Library { name, wanted, module, folder } = library;
+    let environment = repo.target().join(folder);
     let interpreter = environment.join("bin/python");
-    if has_library(&interpreter) {
-        println!("    Python: websockets is there from an earlier run");
+    let has_library = || shell::works(Command::new(&interpreter).args(["-c", &format!("import {module}")]));
+    if has_library() {
+        println!("    Python: {name} is there from an earlier run");
         return Ok(Python { interpreter });
     }
     check_version()?;
-    println!("    Python: {LIBRARY} goes into {}", repo.typed(&environment));
+    println!("    Python: {wanted} goes into {}", repo.typed(&environment));
     shell::run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&environment))
         .map_err(|problem| problem.mend(INSTALL))?;
-    let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", LIBRARY];
+    let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", wanted];
     shell::run(Command::new(&interpreter).args(pip)).map_err(|problem| {
-        problem.mend("pip could not fetch `websockets`: check the network, the proxy and pip's index settings")
+        problem.mend(format!("pip could not fetch `{name}`: check the network, the proxy and pip's index settings"))
     })?;
-    if has_library(&interpreter) {
+    if has_library() {
         return Ok(Python { interpreter });
     }
-    Err(Problem::new("`websockets` is installed but can't be imported")
+    Err(Problem::new(format!("`{name}` is installed but can't be imported"))
         .mend(format!("delete {}", environment.display())))
-}
-
-fn has_library(interpreter: &Path) -> bool {
-    shell::works(Command::new(interpreter).args(["-c", "import websockets.asyncio.client"]))
 }
 
 fn check_version() -> Result<(), Problem> {

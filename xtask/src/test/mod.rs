@@ -6,6 +6,7 @@
 mod deny;
 mod steps;
 mod summary;
+mod websocket;
 
 use std::time::Instant;
 
@@ -42,7 +43,11 @@ const TIERS: &[Tier] = &[
     Tier {
         name: "tests",
         about: "every test of the workspace, with agents in Python and JavaScript, on the embedded log",
-        steps: &[Step { name: "build", run: steps::build }, Step { name: "cargo test", run: steps::tests }],
+        steps: &[
+            Step { name: "build", run: steps::build },
+            Step { name: "cargo test", run: steps::tests },
+            Step { name: "websocket suite", run: websocket::run },
+        ],
     },
     Tier {
         name: "supply",

@@ -168,6 +168,7 @@ pub(crate) const RULES: &[Rule] = &[
         never: &[],
         silent_on: &[],
     },
+    Rule { name: "properties", uses: &["protocol", "handbell"], tests_use: &[], never: &[], silent_on: &[] },
     Rule { name: "xtask", uses: &[], tests_use: &[], never: &[IO], silent_on: &[] },
 ];
 

@@ -13,7 +13,8 @@ pub(crate) struct Source {
     pub text: String,
 }
 
-const FOLDERS: &[&str] = &["crates", "integration-tests", "xtask", "examples", "config", "docs", ".ci", ".cargo"];
+const FOLDERS: &[&str] =
+    &["crates", "integration-tests", "xtask", "fuzz", "examples", "config", "docs", ".ci", ".cargo"];
 const EXTENSIONS: &[&str] =
     &["rs", "py", "js", "mjs", "ts", "sh", "toml", "yaml", "yml", "md", "html", "css", "tpl", "sql"];
 const SKIPPED: &[&str] = &["target", "node_modules", "__pycache__"];

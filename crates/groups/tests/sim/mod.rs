@@ -12,6 +12,7 @@ pub(crate) mod outputs;
 pub(crate) mod plan;
 pub(crate) mod process;
 pub(crate) mod random;
+pub(crate) mod scene;
 pub(crate) mod world;
 
 pub(crate) use event::{Act, Spec};

@@ -5,7 +5,10 @@ use std::time::Duration;
 use clap::Args;
 use handbell_protocol::{AgentName, Segment, Target, Timestamp, TopicPattern, time::parse_duration};
 
-use super::Reach;
+use super::{
+    Reach,
+    values::{count, deadline, filter, given},
+};
 
 /// `pub`.
 #[derive(Debug, Args)]
@@ -27,16 +30,16 @@ pub(crate) struct PubArgs {
     #[arg(long, value_name = "ADDRESS", value_parser = Target::parse)]
     pub(crate) to: Option<Target>,
     /// The event's type
-    #[arg(long = "type", value_name = "TYPE")]
+    #[arg(long = "type", value_name = "TYPE", value_parser = given)]
     pub(crate) event_type: String,
     /// Events of one key keep their order
-    #[arg(long, value_name = "KEY")]
+    #[arg(long, value_name = "KEY", value_parser = given)]
     pub(crate) key: Option<String>,
     /// low, normal, high or critical
     #[arg(long, value_name = "PRIORITY", value_parser = ["low", "normal", "high", "critical"])]
     pub(crate) priority: Option<String>,
     /// The chain that it belongs to
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = given)]
     pub(crate) correlation: Option<String>,
     /// The agent that publishes
     #[arg(long, value_name = "AGENT", default_value = "/cli")]
@@ -64,7 +67,7 @@ pub(crate) struct SubArgs {
     #[arg(long, value_name = "GROUP", value_parser = Segment::parse)]
     pub(crate) group: Option<Segment>,
     /// Which events: type=X,key=value or CEL
-    #[arg(long, short = 'l', value_name = "FILTER")]
+    #[arg(long, short = 'l', value_name = "FILTER", value_parser = filter)]
     pub(crate) filter: Option<String>,
     /// Where to begin: start, new, an RFC 3339 time, a duration ago (2h) or a position
     #[arg(long, value_name = "FROM", value_parser = Begin::parse)]
@@ -76,8 +79,8 @@ pub(crate) struct SubArgs {
     #[arg(long, requires = "group")]
     pub(crate) ack: bool,
     /// End after so many events
-    #[arg(long, value_name = "N")]
-    pub(crate) limit: Option<u64>,
+    #[arg(long, value_name = "N", value_parser = count)]
+    pub(crate) limit: Option<usize>,
     /// The agent that subscribes
     #[arg(long, value_name = "AGENT", default_value = "/cli")]
     pub(crate) agent: AgentName,
@@ -105,7 +108,7 @@ impl Begin {
                 (Ok(time), _) => Ok(Self::Time(time)),
                 (_, Ok(ago)) => Ok(Self::Ago(ago)),
                 _ => {
-                    Err("write start, new, a time like 2026-11-21T14:30:00Z, a duration like 2h, or a position".into())
+                    Err("it is no beginning; write start, new, a time like 2026-11-21T14:30:00Z, a duration like 2h, or a position".into())
                 }
             },
         }
@@ -129,10 +132,10 @@ pub(crate) struct RequestArgs {
     #[arg(value_name = "PAYLOAD")]
     pub(crate) payload: Option<String>,
     /// The event's type
-    #[arg(long = "type", value_name = "TYPE", default_value = "Query")]
+    #[arg(long = "type", value_name = "TYPE", default_value = "Query", value_parser = given)]
     pub(crate) event_type: String,
     /// How long the answer may take: 1ms to 24h
-    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = parse_duration)]
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = deadline)]
     pub(crate) deadline: Duration,
     /// The agent that asks
     #[arg(long, value_name = "AGENT", default_value = "/cli")]

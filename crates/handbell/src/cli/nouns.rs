@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 use handbell_protocol::TopicPattern;
 
-use super::Reach;
+use super::{Reach, values::count};
 
 /// What can be listed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,7 +36,7 @@ pub(crate) struct ListArgs {
     #[arg(short = 'l', long, value_name = "FILTER")]
     pub(crate) filter: Option<String>,
     /// At most so many
-    #[arg(long, value_name = "N", default_value_t = 1_000, hide_default_value = true)]
+    #[arg(long, value_name = "N", default_value = "1000", hide_default_value = true, value_parser = count)]
     pub(crate) limit: usize,
     /// Print again whenever something changes
     #[arg(short, long)]
@@ -102,7 +102,7 @@ pub(crate) struct EventFilter {
     #[arg(short = 'l', long, value_name = "FILTER")]
     pub(crate) filter: Option<String>,
     /// At most so many: the newest
-    #[arg(long, value_name = "N", default_value_t = 50, conflicts_with = "all")]
+    #[arg(long, value_name = "N", default_value = "50", conflicts_with = "all", value_parser = count)]
     pub(crate) limit: usize,
     /// All of them
     #[arg(long)]

@@ -10,7 +10,7 @@ use super::{
     socket::{Incoming, Socket},
 };
 use crate::{
-    failure::{Exit, Failure},
+    failure::{COMPARE, Exit, Failure},
     reach::Place,
 };
 
@@ -36,6 +36,14 @@ impl Lost {
         match self {
             Self::Now(failure) | Self::For(failure) => failure,
         }
+    }
+}
+
+/// Whether a sidecar answers there. It is not told who asks.
+pub(crate) async fn reach(place: &Place) -> Result<(), Failure> {
+    match Socket::open(&Address::parse(place)?).await {
+        Ok(_) => Ok(()),
+        Err(error) => Err(not_opened(place, &error).into_failure()),
     }
 }
 
@@ -85,6 +93,7 @@ fn not_opened(place: &Place, error: &Error) -> Lost {
             place.named_by.clone(),
             "give the agents' address, as the line \"ready\" prints it",
         )),
+        Error::Io(error) => Lost::Now(unreachable(place, &error.to_string())),
         other => Lost::Now(unreachable(place, &other.to_string())),
     }
 }
@@ -96,12 +105,29 @@ fn unreachable(place: &Place, why: &str) -> Failure {
 }
 
 fn foreign(place: &Place) -> Failure {
-    Failure::failed("its welcome can't be read", place.url.clone(), "compare the versions with handbell version")
+    Failure::failed("its welcome can't be read", place.url.clone(), COMPARE)
 }
 
 fn denied(place: &Place, error: Option<ErrorFrame>) -> Failure {
     let Some(error) = error else { return foreign(place) };
     refusal(error.code, error.reason, &place.url)
+}
+
+/// How to mend what is refused without a word about it.
+fn how(code: Code) -> &'static str {
+    match code {
+        Code::Unauthorized => "give the agent's token with --token-file",
+        Code::ForbiddenSource => "leave event.source out",
+        Code::ForbiddenTopic => "use another topic, or have agents.scopes and the topic's declaration widened",
+        Code::UnknownTopic => "declare it under topics in the configuration",
+        Code::InvalidEnvelope => "mend the event; docs/protocol.md says what each member may be",
+        Code::InvalidPayload => "mend the payload; the topic's key schema in the configuration names what it must meet",
+        Code::TooLarge => "store the data elsewhere and send its address",
+        Code::GroupMismatch => "leave the setting out, or choose another group",
+        Code::BadFilter => "write key=value[,key=value…], or CEL",
+        Code::Busy | Code::BackendUnavailable | Code::InDoubt => "try again later",
+        _ => COMPARE,
+    }
 }
 
 /// A refusal's exit code follows from its code.
@@ -110,9 +136,6 @@ pub(crate) fn refusal(code: Code, reason: String, place: &str) -> Failure {
         Code::Unauthorized | Code::ForbiddenSource | Code::ForbiddenTopic => Exit::Refused,
         _ => Exit::Failed,
     };
-    let (what, how) = match reason.split_once("; ") {
-        Some((what, how)) => (what.to_owned(), how.to_owned()),
-        None => (reason, String::new()),
-    };
+    let (what, how) = reason.split_once("; ").unwrap_or((&reason, how(code)));
     Failure::new(exit, format!("{}: {what}", code.as_str()), place, how)
 }

@@ -12,5 +12,5 @@ mod session;
 mod socket;
 
 pub(crate) use frames::{Delivery, ErrorFrame, Frame, Rejected, Reply, Work};
-pub(crate) use greet::{Hello, refusal};
+pub(crate) use greet::{Hello, reach, refusal};
 pub(crate) use session::Session;

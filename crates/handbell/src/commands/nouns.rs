@@ -10,12 +10,14 @@ use crate::{
     cli::{EventCommand, EventFilter, ListArgs, Noun, NounCommand, Reach, ShowArgs},
     config::Config,
     failure::{Done, Failure},
-    output::{Column, Screen, human},
+    output::{Column, Screen, human, waiting},
     reach::{Side, place},
 };
 
 /// How often a watch looks again.
 const WATCH: Duration = Duration::from_secs(1);
+/// What is said of a list that takes its time.
+const READING: &str = "reading the log";
 const ALL: usize = 1_000_000;
 
 /// What is known of a noun beforehand.
@@ -45,7 +47,7 @@ async fn list(about: &About, args: &ListArgs, config: &Config, screen: Screen) -
     let wanted = pairs(args.filter.as_deref())?;
     let api = api(&args.reach, config)?;
     watch(args.watch, screen, about, async || {
-        let mut items = api.list(about.path, &[], ALL).await?;
+        let mut items = waiting(screen, READING, api.list(about.path, &[], ALL)).await?;
         items.retain(|item| wanted.iter().all(|(key, value)| has(item, key, value)));
         items.truncate(args.limit);
         Ok(items)
@@ -54,9 +56,10 @@ async fn list(about: &About, args: &ListArgs, config: &Config, screen: Screen) -
 }
 
 async fn show(about: &About, args: &ShowArgs, config: &Config, screen: Screen) -> Done {
-    let items = api(&args.reach, config)?.list(about.path, &[], ALL).await?;
+    let api = api(&args.reach, config)?;
+    let items = waiting(screen, READING, api.list(about.path, &[], ALL)).await?;
     let found = items.iter().find(|item| item.pointer(about.name).and_then(Json::as_str) == Some(&args.name));
-    let found = found.ok_or_else(|| absent(about, &args.name))?;
+    let found = found.ok_or_else(|| absent(about, &args.name, &api))?;
     screen.show(found, about.name)
 }
 
@@ -65,7 +68,7 @@ async fn list_events(args: &EventFilter, config: &Config, screen: Screen) -> Don
     let limit = if args.all { ALL } else { args.limit };
     let api = api(&args.reach, config)?;
     watch(args.watch, screen, &EVENT, async || {
-        let mut items = api.list(EVENT.path, &query, limit).await?;
+        let mut items = waiting(screen, READING, api.list(EVENT.path, &query, limit)).await?;
         items.reverse();
         Ok(items)
     })
@@ -105,9 +108,10 @@ fn event_query(args: &EventFilter) -> Result<Vec<(&'static str, String)>, Failur
 
 async fn show_event(args: &ShowArgs, config: &Config, screen: Screen) -> Done {
     let query = [("text", args.name.clone()), ("order", "desc".into())];
-    let items = api(&args.reach, config)?.list(EVENT.path, &query, ALL).await?;
+    let api = api(&args.reach, config)?;
+    let items = waiting(screen, READING, api.list(EVENT.path, &query, ALL)).await?;
     let found = items.iter().find(|item| item["event"]["id"] == *args.name);
-    screen.show(found.ok_or_else(|| absent(&EVENT, &args.name))?, EVENT.name)
+    screen.show(found.ok_or_else(|| absent(&EVENT, &args.name, &api))?, EVENT.name)
 }
 
 /// Prints once, or again whenever the answer differs.
@@ -137,11 +141,11 @@ fn api(reach: &Reach, config: &Config) -> Result<Api, Failure> {
     Api::new(place(reach, config, Side::Admin)?)
 }
 
-fn absent(about: &About, name: &str) -> Failure {
+fn absent(about: &About, name: &str, api: &Api) -> Failure {
     let kind = about.path.trim_matches('/').trim_end_matches('s');
     Failure::failed(
         format!("there is no {kind} {name}"),
-        "",
+        api.url(),
         format!("handbell {kind} list shows those that are there"),
     )
 }
@@ -211,7 +215,7 @@ const EVENT_COLUMNS: [Column; 10] = [
     Column::new("TIME", |item| human::time_of_day(&item["event"]["timestamp"])),
     Column::new("EVENT", |item| human::text(&item["event"]["type"])),
     Column::new("AGENT", |item| human::text(&item["event"]["source"])),
-    Column::new("CORRELATION ID", |item| human::text(&item["event"]["correlation_id"])),
+    Column::id("CORRELATION ID", |item| human::text(&item["event"]["correlation_id"])),
     Column::new("WHERE", whereto),
     Column::wide("ID", |item| human::text(&item["event"]["id"])),
     Column::wide("CAUSE", |item| human::text(&item["event"]["causation_id"])),

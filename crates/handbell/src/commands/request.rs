@@ -7,11 +7,11 @@ use serde_json::json;
 
 use super::publish::{payload_of, rejected};
 use crate::{
-    cli::RequestArgs,
+    cli::{Format, RequestArgs},
     client::{ErrorFrame, Frame, Hello, Reply, Session, Work, refusal},
     config::Config,
     failure::{Done, Failure},
-    output::Screen,
+    output::{Screen, waiting},
     reach::{Side, place},
 };
 
@@ -28,10 +28,12 @@ pub(crate) async fn run(args: &RequestArgs, config: &Config, screen: Screen) -> 
     let call = format!("cli-{}", session.run());
     work.call = Some(call.clone());
     session.publish(work).await?;
-    let answered = tokio::time::timeout(args.deadline + SLACK, answer(&mut session, &call, &url)).await;
+    let wait = tokio::time::timeout(args.deadline + SLACK, answer(&mut session, &call, &url));
+    let within = format_duration(args.deadline);
+    let answered = waiting(screen, &format!("waiting for {}, at most {within}", args.to), wait).await;
     let (frame, reply) =
         answered.map_err(|_| Failure::failed("no answer came", url.clone(), "look at the agent"))??;
-    let told = tell(&frame, &reply, args, screen);
+    let told = tell(&frame, &reply, args, &url, screen);
     session.ack(&reply.delivery).await?;
     let goodbye = session.bye(GOODBYE).await;
     told.and(goodbye)
@@ -70,12 +72,15 @@ async fn answer(session: &mut Session, call: &str, url: &str) -> Result<(Frame, 
     }
 }
 
-/// The payload goes to standard output whatever the status; the status tells
-/// whether that is what was asked for.
-fn tell(frame: &Frame, reply: &Reply, args: &RequestArgs, screen: Screen) -> Done {
-    match screen.is_json() {
-        true => screen.line(&frame.text)?,
-        false => screen.line(reply.payload.get())?,
+/// An answer's payload goes to standard output, also that of an error; the
+/// status tells whether that is what was asked for.
+fn tell(frame: &Frame, reply: &Reply, args: &RequestArgs, url: &str, screen: Screen) -> Done {
+    let answered = matches!(reply.status, ReplyStatus::Ok | ReplyStatus::Default | ReplyStatus::Error);
+    match screen.format {
+        Format::Json => screen.line(&frame.text)?,
+        Format::Yaml => screen.value(&json!(reply))?,
+        _ if answered => screen.line(reply.payload.get())?,
+        _ => {}
     }
     let to = &args.to;
     let (what, how) = match reply.status {
@@ -89,7 +94,7 @@ fn tell(frame: &Frame, reply: &Reply, args: &RequestArgs, screen: Screen) -> Don
         ReplyStatus::Unavailable => {
             ("the request could not be carried".into(), "handbell version and /readyz tell more")
         }
-        ReplyStatus::Cancelled => ("the request was cancelled".into(), ""),
+        ReplyStatus::Cancelled => ("the request was cancelled".into(), "ask again"),
     };
-    Err(Failure::failed(what, "", how))
+    Err(Failure::failed(what, url, how))
 }

@@ -13,7 +13,7 @@ use crate::{
     client::{Delivery, ErrorFrame, Frame, Hello, Session, refusal},
     config::Config,
     failure::{Done, Failure},
-    output::Screen,
+    output::{Screen, note},
     reach::{Side, place},
     signals::Interrupt,
 };
@@ -33,7 +33,7 @@ pub(crate) async fn run(args: &RespondArgs, config: &Config, screen: Screen, mut
     };
     let mut session = Session::connect(place, hello).await?;
     if !screen.quiet {
-        eprintln!("waiting for requests as {}", args.agent);
+        note(&format!("waiting for requests as {}", args.agent));
     }
     let mut responder = Responder { args, screen, url, lines: BufReader::new(tokio::io::stdin()) };
     let end = tokio::select! {
@@ -95,7 +95,7 @@ impl Responder<'_> {
         match outcome {
             None => {
                 if !self.screen.quiet {
-                    eprintln!("the caller has cancelled {}", delivery.delivery);
+                    note(&format!("the caller has cancelled {}", delivery.delivery));
                 }
                 return Ok(false);
             }
@@ -154,7 +154,10 @@ async fn by_hand(screen: Screen, lines: &mut BufReader<Stdin>, delivery: &Delive
     match read {
         Ok(0) => Ok(Outcome::NoMore),
         Ok(_) => Ok(Outcome::Answer(answer(&line))),
-        Err(error) => Err(Failure::failed(format!("standard input can't be read: {error}"), "", "")),
+        Err(error) => {
+            let what = format!("standard input can't be read: {error}");
+            Err(Failure::failed(what, "standard input", "give each answer as a line of UTF-8"))
+        }
     }
 }
 
@@ -174,8 +177,10 @@ async fn command(program: &str, arguments: &[String], delivery: &Delivery) -> Re
         tokio::spawn(async move { stdin.write_all(payload.as_bytes()).await });
     }
     let done = child.wait_with_output().await;
-    let done =
-        done.map_err(|error| Failure::failed(format!("{program} can't be waited for: {error}"), "COMMAND", ""))?;
+    let done = done.map_err(|error| {
+        let what = format!("{program} can't be waited for: {error}");
+        Failure::failed(what, "COMMAND", "start it again")
+    })?;
     if !done.status.success() {
         return Ok(Outcome::Error(format!("{program}: {}", done.status)));
     }

@@ -21,10 +21,12 @@ pub(crate) fn run(command: &ConfigCommand, sources: &Sources, screen: Screen) ->
 fn check(sources: &Sources, screen: Screen) -> Done {
     load(sources)?;
     let what = sources.file.as_ref().map_or_else(|| "no file".into(), |file| file.display().to_string());
-    match screen.is_json() {
-        true => screen.json_line(&json!({ "ok": true, "file": sources.file })),
-        false if screen.quiet => Ok(()),
-        false => screen.line(&format!("the configuration is good ({what}, environment, flags)")),
+    let good = json!({ "ok": true, "file": sources.file });
+    match screen.format {
+        Format::Json => screen.json_line(&good),
+        Format::Yaml => screen.value(&good),
+        _ if screen.quiet => Ok(()),
+        _ => screen.line(&format!("the configuration is good ({what}, environment, flags)")),
     }
 }
 

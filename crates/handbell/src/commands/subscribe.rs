@@ -10,8 +10,8 @@ use crate::{
     cli::{Begin, SubArgs},
     client::{Delivery, ErrorFrame, Frame, Hello, Session, refusal},
     config::Config,
-    failure::{Done, Failure},
-    output::{Screen, human},
+    failure::{COMPARE, Done, Failure},
+    output::{Screen, human, note, terminal_width},
     reach::{Side, place},
     signals::Interrupt,
 };
@@ -22,6 +22,10 @@ const SUB: &str = "s";
 const CREDIT: u32 = 64;
 /// A look at a group ends after so long without an event.
 const QUIET: Duration = Duration::from_secs(1);
+/// From so many columns on a terminal has room for the whole line.
+const ROOMY: usize = 150;
+/// What is shown of a payload where no terminal says how wide it is.
+const PAYLOAD: usize = 100;
 const GOODBYE: Duration = Duration::from_secs(5);
 
 pub(crate) async fn run(args: &SubArgs, config: &Config, screen: Screen, interrupt: Interrupt) -> Done {
@@ -47,7 +51,7 @@ struct Reader<'a> {
     screen: Screen,
     url: String,
     takes: bool,
-    printed: u64,
+    printed: usize,
 }
 
 impl Reader<'_> {
@@ -81,7 +85,7 @@ impl Reader<'_> {
             "level" => Ok(!self.args.follow),
             "gap" => {
                 if !self.screen.quiet {
-                    eprintln!("retention removed events that were not read yet: {}", frame.text);
+                    note(&format!("retention removed events that were not read yet: {}", frame.text));
                 }
                 Ok(false)
             }
@@ -112,15 +116,18 @@ impl Reader<'_> {
                 self.screen.value(&whole.unwrap_or_default())
             }
             Format::Name => self.screen.line(&id(delivery)),
-            Format::Table => self.screen.line(&row(delivery, Some(100))),
-            Format::Wide => self.screen.line(&row(delivery, None)),
+            Format::Table => {
+                let room = if self.screen.is_terminal() { terminal_width() } else { None };
+                self.screen.line(&row(delivery, room))
+            }
+            Format::Wide => self.screen.line(&whole_row(delivery, usize::MAX)),
         }
     }
 
     fn error(&self, error: Option<ErrorFrame>) -> Failure {
         match error {
             Some(error) => refusal(error.code, error.reason, &self.url),
-            None => Failure::failed("the sidecar tells an error that can't be read", self.url.clone(), ""),
+            None => Failure::failed("the sidecar tells an error that can't be read", self.url.clone(), COMPARE),
         }
     }
 }
@@ -165,10 +172,23 @@ fn id(delivery: &Delivery) -> String {
     human::text(&event["id"])
 }
 
+/// A line that fits the terminal, if there is one: without the chain where
+/// that would leave no room for the payload.
+fn row(delivery: &Delivery, room: Option<usize>) -> String {
+    match (room, delivery.head()) {
+        (Some(room), Some(head)) if room < ROOMY => {
+            let time = human::time_of_day(&head.timestamp.into());
+            let line = format!("{time}  {}  {}  {}", head.event_type, head.source, delivery.payload.get());
+            human::cut(&line, room)
+        }
+        (Some(room), _) => human::cut(&whole_row(delivery, room), room),
+        (None, _) => whole_row(delivery, PAYLOAD),
+    }
+}
+
 /// A line for people: when, what, who, which chain, and the payload.
-fn row(delivery: &Delivery, most: Option<usize>) -> String {
+fn whole_row(delivery: &Delivery, most: usize) -> String {
     let Some(head) = delivery.head() else { return delivery.event.get().to_owned() };
-    let payload = delivery.payload.get();
-    let payload = most.map_or_else(|| payload.to_owned(), |most| human::cut(payload, most));
+    let payload = human::cut(delivery.payload.get(), most);
     format!("{}  {:<28} {:<22} {}  {payload}", head.timestamp, head.event_type, head.source, head.correlation_id)
 }

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::{
     api::Api,
-    cli::VersionArgs,
+    cli::{Format, VersionArgs},
     config::Config,
     failure::{Done, Exit, Failure},
     output::Screen,
@@ -17,10 +17,13 @@ pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
 pub(crate) async fn run(args: &VersionArgs, config: &Config, screen: Screen) -> Done {
     let server = if args.client { None } else { server(args, config).await? };
     let skew = server.as_ref().map(|server| server != VERSION);
-    if screen.is_json() {
-        return screen.json_line(&json!({ "client": VERSION, "server": server, "skew": skew }));
+    let versions = json!({ "client": VERSION, "server": server, "skew": skew });
+    match screen.format {
+        Format::Json => return screen.json_line(&versions),
+        Format::Yaml => return screen.value(&versions),
+        Format::Name => return screen.line(VERSION),
+        Format::Table | Format::Wide => screen.line(&format!("client  {VERSION}"))?,
     }
-    screen.line(&format!("client  {VERSION}"))?;
     match (args.client, server) {
         (true, _) => Ok(()),
         (false, None) => screen.line("server  none answers"),

@@ -87,7 +87,11 @@ pub(super) async fn bind(loaded: &Loaded, whose: Whose) -> Result<(TcpListener, 
     };
     let failed = |error: std::io::Error| {
         let what = format!("can't listen on {address}: {error}");
-        Failure::failed(what, format!("{key} (--admin)"), "stop what uses it, or choose another address")
+        Failure::failed(
+            what,
+            format!("{key} (--admin)"),
+            "stop what uses it (handbell doctor says what it is), or choose another address",
+        )
     };
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let bound = listener.local_addr().map_err(failed)?;

@@ -45,6 +45,8 @@ fn limits(sidecar: &Sidecar) -> Limits {
         publish_window: sidecar.publish_window,
         max_subscriptions: sidecar.max_subscriptions,
         max_connections: sidecar.max_connections,
+        max_handshakes: sidecar.max_handshakes,
+        max_waiting: sidecar.max_waiting,
         heartbeat: sidecar.heartbeat,
         hello_timeout: sidecar.hello_timeout,
         resume_window: sidecar.resume_window,

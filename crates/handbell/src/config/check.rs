@@ -14,8 +14,15 @@ use super::{
     section::{BackendKind, Config, Keep, Size},
 };
 
-/// All that is wrong.
+/// All that is wrong, in the files that it names too.
 pub(super) fn check(config: &Config, tree: &Node) -> Vec<Problem> {
+    let mut problems = check_values(config, tree);
+    problems.extend(check_files(config, tree));
+    problems
+}
+
+/// All that is wrong in itself.
+pub(super) fn check_values(config: &Config, tree: &Node) -> Vec<Problem> {
     let mut checker = Checker { tree, problems: Vec::new() };
     checker.version(config);
     checker.durations(config);
@@ -28,7 +35,6 @@ pub(super) fn check(config: &Config, tree: &Node) -> Vec<Problem> {
     if config.backend.kind == BackendKind::Nats {
         checker.problems.extend(check_nats(&config.backend.nats, &keeps(config), tree));
     }
-    checker.problems.extend(check_files(config, tree));
     checker.problems
 }
 
@@ -115,6 +121,8 @@ impl Checker<'_> {
         self.numbers("sidecar.publish_window", sidecar.publish_window, 65_536);
         self.numbers("sidecar.max_subscriptions", sidecar.max_subscriptions, 4_096);
         self.numbers("sidecar.max_connections", sidecar.max_connections, 1_000_000);
+        self.numbers("sidecar.max_handshakes", sidecar.max_handshakes, 1_000_000);
+        self.numbers("sidecar.max_waiting", sidecar.max_waiting, 1_000_000);
     }
 
     fn numbers(&mut self, key: &str, value: usize, most: usize) {

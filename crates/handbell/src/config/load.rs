@@ -75,6 +75,11 @@ fn merged(sources: &Sources) -> Result<Node, Problem> {
     Ok(tree)
 }
 
+/// One source alone, upon the defaults.
+pub(super) fn laid_upon_defaults(source: Node) -> Node {
+    defaults().merge(source)
+}
+
 fn defaults() -> Node {
     serde_json::to_value(Config::default()).expect("the configuration's keys are text").into()
 }

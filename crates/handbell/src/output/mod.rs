@@ -1,8 +1,11 @@
 //! What goes to standard output: tables for people, JSON, YAML, names.
 
+mod fit;
 pub(crate) mod human;
+mod progress;
 mod screen;
 mod table;
 
-pub(crate) use screen::Screen;
-pub(crate) use table::Column;
+pub(crate) use progress::waiting;
+pub(crate) use screen::{Screen, Tone, note};
+pub(crate) use table::{Column, terminal_width};

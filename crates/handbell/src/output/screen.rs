@@ -8,8 +8,26 @@ use serde_json::{Value as Json, json};
 use super::table::{Column, Look, table};
 use crate::{
     cli::{Colour, Format, Shared},
-    failure::{Done, Exit, Failure},
+    failure::{Done, Failure},
 };
+
+/// What a coloured word means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Tone {
+    Good,
+    Warning,
+    Bad,
+}
+
+impl Tone {
+    const fn code(self) -> u8 {
+        match self {
+            Self::Good => 32,
+            Self::Warning => 33,
+            Self::Bad => 31,
+        }
+    }
+}
 
 /// Where and how answers are printed.
 #[derive(Clone, Copy, Debug)]
@@ -41,6 +59,14 @@ impl Screen {
 
     pub(crate) fn is_json(&self) -> bool {
         self.format == Format::Json
+    }
+
+    /// A word in the colour of its meaning, where there is colour.
+    pub(crate) fn paint(&self, word: &str, tone: Tone) -> String {
+        match self.look.colour {
+            true => format!("\x1b[{}m{word}\x1b[0m", tone.code()),
+            false => word.to_owned(),
+        }
     }
 
     /// One line of text.
@@ -96,6 +122,12 @@ impl Screen {
     }
 }
 
+/// A line on standard error, beside the answer. Nobody is left to tell when
+/// it can't be written.
+pub(crate) fn note(text: &str) {
+    drop(writeln!(io::stderr(), "{text}"));
+}
+
 fn name_of(item: &Json, pointer: &str) -> String {
     item.pointer(pointer).and_then(Json::as_str).unwrap_or_default().to_owned()
 }
@@ -103,7 +135,10 @@ fn name_of(item: &Json, pointer: &str) -> String {
 /// A reader that has seen enough (`| head`) is no error to talk about.
 fn broken(error: &io::Error) -> Failure {
     match error.kind() {
-        io::ErrorKind::BrokenPipe => Failure { exit: Exit::Failed, reasons: Vec::new() },
-        _ => Failure::failed(format!("standard output can't be written: {error}"), "", "see where it leads to"),
+        io::ErrorKind::BrokenPipe => Failure::unread(),
+        _ => {
+            let what = format!("it can't be written: {error}");
+            Failure::failed(what, "standard output", "see where it leads to")
+        }
     }
 }

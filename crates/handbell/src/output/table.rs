@@ -1,7 +1,9 @@
 //! Tables that fit the terminal.
 
-use comfy_table::{Attribute, Cell, ContentArrangement, Table, presets::NOTHING};
+use comfy_table::{Attribute, Cell, Table, presets::NOTHING};
 use serde_json::Value as Json;
+
+use super::{fit::fit, human::cut};
 
 /// A column: its title, what stands in it, and whether only `wide` has it.
 #[derive(Clone, Copy)]
@@ -9,16 +11,29 @@ pub(crate) struct Column {
     pub(crate) title: &'static str,
     pub(crate) text: fn(&Json) -> String,
     pub(crate) wide: bool,
+    /// Cut last, where the terminal is too narrow.
+    pub(crate) id: bool,
 }
 
 impl Column {
     pub(crate) const fn new(title: &'static str, text: fn(&Json) -> String) -> Self {
-        Self { title, text, wide: false }
+        Self { title, text, wide: false, id: false }
+    }
+
+    /// A column of IDs, which are copied: it is cut last.
+    pub(crate) const fn id(title: &'static str, text: fn(&Json) -> String) -> Self {
+        Self { title, text, wide: false, id: true }
     }
 
     pub(crate) const fn wide(title: &'static str, text: fn(&Json) -> String) -> Self {
-        Self { title, text, wide: true }
+        Self { title, text, wide: true, id: false }
     }
+}
+
+/// The columns of the terminal; `None` where there is none, or one that
+/// doesn't know.
+pub(crate) fn terminal_width() -> Option<usize> {
+    Table::new().width().map(usize::from)
 }
 
 /// What standard output can show.
@@ -29,28 +44,46 @@ pub(crate) struct Look {
 }
 
 /// The narrowest terminal to which a table is fitted, in columns.
-const NARROWEST: u16 = 40;
+const NARROWEST: usize = 40;
+/// Between columns.
+const GAP: u16 = 2;
 
-/// The rows under their titles, without trailing spaces.
+/// The rows under their titles, without trailing spaces. On a terminal a row
+/// is one line, except in the wide form, which is never cut.
 pub(super) fn table(items: &[Json], columns: &[Column], wide: bool, look: Look) -> String {
     let columns: Vec<&Column> = columns.iter().filter(|column| wide || !column.wide).collect();
+    let mut rows: Vec<Vec<String>> =
+        items.iter().map(|item| columns.iter().map(|column| (column.text)(item)).collect()).collect();
+    // A terminal that doesn't know its width, or has next to none, scrolls.
+    let room = if look.terminal && !wide { terminal_width() } else { None };
+    if let Some(room) = room.filter(|room| *room >= NARROWEST) {
+        narrow(&columns, &mut rows, room);
+    }
     let mut table = Table::new();
     table.load_preset(NOTHING).set_header(columns.iter().map(|column| title(column.title, look.colour)));
-    // A terminal that doesn't know its width, or has next to none, scrolls.
-    if look.terminal && table.width().is_some_and(|width| width >= NARROWEST) {
-        table.set_content_arrangement(ContentArrangement::Dynamic);
-    }
     match look.colour {
         true => table.enforce_styling(),
         false => table.force_no_tty(),
     };
-    for item in items {
-        table.add_row(columns.iter().map(|column| (column.text)(item)));
-    }
+    table.add_rows(rows);
     table.column_iter_mut().for_each(|column| {
-        column.set_padding((0, 2));
+        column.set_padding((0, GAP));
     });
     table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
+}
+
+/// Cuts what doesn't fit into `room`.
+fn narrow(columns: &[&Column], rows: &mut [Vec<String>], room: usize) {
+    let width = |text: &str| text.chars().count();
+    let widest = |at: usize| rows.iter().map(|row| width(&row[at])).max().unwrap_or(0).max(width(columns[at].title));
+    let mut widths: Vec<usize> = (0..columns.len()).map(widest).collect();
+    let ids: Vec<bool> = columns.iter().map(|column| column.id).collect();
+    fit(&mut widths, &ids, usize::from(GAP), room);
+    for row in rows {
+        for (text, width) in row.iter_mut().zip(&widths) {
+            *text = cut(text, *width);
+        }
+    }
 }
 
 fn title(text: &str, colour: bool) -> Cell {
@@ -69,6 +102,14 @@ mod tests {
         Column::new("N", |item| item["n"].to_string()),
         Column::wide("MORE", |_| "more".into()),
     ];
+
+    #[test]
+    fn a_row_is_cut_to_the_room() {
+        let columns: Vec<&Column> = COLUMNS.iter().collect();
+        let mut rows = vec![vec!["a-very-long-name-indeed".to_owned(), "1".into(), "more".into()]];
+        narrow(&columns, &mut rows, 25);
+        assert_eq!(rows[0], ["a-very-long-nam…", "1", "more"]);
+    }
 
     #[test]
     fn columns_line_up_and_wide_ones_show_on_demand() {

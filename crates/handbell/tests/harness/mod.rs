@@ -94,6 +94,7 @@ impl Dev {
         };
         let mut stderr = child.stderr.take().unwrap();
         std::thread::spawn(move || std::io::copy(&mut stderr, &mut std::io::sink()));
+        assert!(line.starts_with(r#"{"event":"ready","agents":["#), "{line}");
         let ready: Value = serde_json::from_str(&line).unwrap();
         assert_eq!(ready["event"], "ready");
         let agents = ready["agents"].as_array().unwrap().iter().map(|url| url.as_str().unwrap().to_owned()).collect();

@@ -260,7 +260,13 @@ mod tests {
         let envelope = complete(event, TOPIC, None).unwrap();
         assert_eq!(envelope.event.correlation_id, "c");
         assert_eq!(envelope.routing.priority, Priority::Critical);
-        assert!(draft(r#"{"type":"X","correlation_id":"a","coordination_id":"b"}"#, TOPIC).is_err());
+        for contradiction in [
+            r#"{"type":"X","correlation_id":"a","coordination_id":"b"}"#,
+            r#"{"type":"X","coordination_id":"b","correlation_id":"a"}"#,
+            r#"{"type":"X","agent_id":"/b","source":"/a"}"#,
+        ] {
+            assert!(draft(contradiction, TOPIC).is_err(), "{contradiction}");
+        }
     }
 
     #[test]

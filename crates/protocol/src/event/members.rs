@@ -92,12 +92,14 @@ impl EventDraft {
         match name {
             "id" => self.id = map.next_value().map_err(at)?,
             "type" => self.event_type = map.next_value::<Option<String>>().map_err(at)?.unwrap_or_default(),
-            "source" => self.source = map.next_value().map_err(at)?,
-            "agent_id" => self.alias(name, map.next_value().map_err(at)?, |draft| &mut draft.source)?,
+            "source" | "agent_id" => {
+                self.either("agent_id", map.next_value().map_err(at)?, |draft| &mut draft.source)?;
+            }
             "timestamp" => self.timestamp = map.next_value().map_err(at)?,
             "version" => self.version = map.next_value().map_err(at)?,
-            "correlation_id" => self.correlation_id = map.next_value().map_err(at)?,
-            "coordination_id" => self.alias(name, map.next_value().map_err(at)?, |draft| &mut draft.correlation_id)?,
+            "correlation_id" | "coordination_id" => {
+                self.either("coordination_id", map.next_value().map_err(at)?, |draft| &mut draft.correlation_id)?;
+            }
             "causation_id" => self.causation_id = map.next_value().map_err(at)?,
             "kind" => self.kind = map.next_value().map_err(at)?,
             "priority" => self.priority = map.next_value::<Option<AnyPriority>>().map_err(at)?.map(|p| p.0),
@@ -118,18 +120,18 @@ impl EventDraft {
         Ok(())
     }
 
-    /// An older agent's name for a member: beside the member itself it must
-    /// say the same.
-    fn alias<E: serde::de::Error>(
+    /// A member under its own name or `older`, an older agent's name for it:
+    /// where both stand, in whichever order, they must say the same.
+    fn either<E: serde::de::Error>(
         &mut self,
-        name: &str,
+        older: &str,
         value: Option<String>,
         member: fn(&mut Self) -> &mut Option<String>,
     ) -> Result<(), E> {
         let slot = member(self);
         match (&slot, &value) {
             (Some(have), Some(value)) if have != value => {
-                Err(E::custom(format_args!("{name} contradicts the member that it is an older name of")))
+                Err(E::custom(format_args!("{older} contradicts the member that it is an older name of")))
             }
             (None, Some(_)) => {
                 *slot = value;

@@ -1,6 +1,7 @@
 //! WebSocket frames of `handbell.v1.json`: one JSON object per text frame.
 
 mod client;
+mod fault;
 mod reading;
 mod retry;
 mod server;

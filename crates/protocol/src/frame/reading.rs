@@ -12,6 +12,7 @@ use serde_json::value::RawValue;
 use super::{
     Ack, ClientFrame, Extend, FrameError, MAX_CREDIT, MAX_SEQ, Nack, Output, Publish, ReplyStatus, Request, Respond,
     Subscribe,
+    fault::{brief, explain, sentence},
 };
 use crate::{
     event::Draft,
@@ -80,7 +81,8 @@ impl Members<'_> {
     fn get<T: DeserializeOwned>(&self, name: &str) -> Read<Option<T>> {
         match self.raw(name) {
             None => Ok(None),
-            Some(raw) => serde_json::from_str(raw.get()).map_err(|error| format!("{name}: {}", brief(&error))),
+            Some(raw) => serde_json::from_str(raw.get())
+                .map_err(|_| explain::<Option<T>, _>(name, &mut serde_json::Deserializer::from_str(raw.get()))),
         }
     }
 
@@ -116,10 +118,12 @@ impl Members<'_> {
     /// A frame without raw members, read by its derived reader; `null`
     /// counts as absent.
     fn whole<T: DeserializeOwned>(&self) -> Read<T> {
-        let given = self.0.iter().filter(|(_, raw)| raw.get() != "null");
-        let members = given.map(|(name, raw)| (name.as_ref(), *raw));
-        let reader = serde::de::value::MapDeserializer::<_, serde_json::Error>::new(members);
-        T::deserialize(reader).map_err(|error| brief(&error))
+        let reader = || {
+            let given = self.0.iter().filter(|(_, raw)| raw.get() != "null");
+            let members = given.map(|(name, raw)| (name.as_ref(), *raw));
+            serde::de::value::MapDeserializer::<_, serde_json::Error>::new(members)
+        };
+        T::deserialize(reader()).map_err(|_| explain::<T, _>("", reader()))
     }
 
     fn publish(&self) -> Read<Publish> {
@@ -162,7 +166,8 @@ impl Members<'_> {
 
     fn ack(&self) -> Read<Ack> {
         let outputs: Option<Vec<Box<RawValue>>> = self.get("publish")?;
-        let publish = outputs.iter().flatten().map(|raw| output(raw)).collect::<Read<Vec<_>>>()?;
+        let numbered = outputs.iter().flatten().enumerate();
+        let publish = numbered.map(|(index, raw)| output(index, raw)).collect::<Read<Vec<_>>>()?;
         let deliveries: Vec<String> = self.need("deliveries")?;
         if !publish.is_empty() && deliveries.len() != 1 {
             return Err("an ack with publish holds exactly one delivery, which is the cause of its outputs".into());
@@ -185,10 +190,11 @@ impl Members<'_> {
     }
 
     fn respond(&self) -> Read<Respond> {
-        let status = self.get("status")?.unwrap_or(ReplyStatus::Ok);
-        if !matches!(status, ReplyStatus::Ok | ReplyStatus::Error) {
-            return Err("status must be ok or error".into());
-        }
+        let status = match self.get::<String>("status")?.as_deref() {
+            None | Some("ok") => ReplyStatus::Ok,
+            Some("error") => ReplyStatus::Error,
+            Some(other) => return Err(format!("status must be ok or error, not {other:?}")),
+        };
         Ok(Respond {
             delivery: self.need("delivery")?,
             payload: self.raw("payload").map_or_else(Json::null, Json::from_raw),
@@ -222,9 +228,9 @@ pub(super) const DAY: Duration = Duration::from_secs(86_400);
 pub(super) const DEFAULT_DEADLINE: Duration = Duration::from_secs(30);
 const SEQ_RULE: &str = "seq must be an integer from 1 to 9007199254740991, dense per producer";
 
-fn output(raw: &RawValue) -> Read<Output> {
+fn output(index: usize, raw: &RawValue) -> Read<Output> {
     let members: Members<'_> =
-        serde_json::from_str(raw.get()).map_err(|error| format!("publish: {}", brief(&error)))?;
+        serde_json::from_str(raw.get()).map_err(|error| sentence(&format!("publish[{index}]"), &brief(&error)))?;
     Ok(Draft::parse(members.raw("event"), members.raw("payload"), members.raw("routing")))
 }
 
@@ -240,12 +246,6 @@ pub(super) fn within(name: &str, value: Duration, least: Duration, most: Duratio
     Err(format!("{name} must lie between {least} and {most}"))
 }
 
-/// The reader's message without its position, which is relative to a member.
-fn brief(error: &serde_json::Error) -> String {
-    let text = error.to_string();
-    text.split(" at line ").next().unwrap_or(&text).to_owned()
-}
-
 pub(super) fn credit<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
     Option::<CreditValue>::deserialize(deserializer).map(|credit| credit.map(|credit| credit.0))
 }
@@ -258,7 +258,7 @@ struct CreditValue(u32);
 
 impl<'de> Deserialize<'de> for CreditValue {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let rule = "credit must be an integer from 0 to 2147483647";
+        let rule = "must be an integer from 0 to 2147483647";
         let value = u32::deserialize(deserializer).map_err(|_| D::Error::custom(rule))?;
         if value > MAX_CREDIT { Err(D::Error::custom(rule)) } else { Ok(Self(value)) }
     }
@@ -266,7 +266,7 @@ impl<'de> Deserialize<'de> for CreditValue {
 
 pub(super) fn class<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     let class = String::deserialize(deserializer)?;
-    if is_class(&class) { Ok(class) } else { Err(D::Error::custom("class must be 1 to 64 of a-z and _")) }
+    if is_class(&class) { Ok(class) } else { Err(D::Error::custom("must be 1 to 64 of a-z and _")) }
 }
 
 pub(super) fn is_class(text: &str) -> bool {

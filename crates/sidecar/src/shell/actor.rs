@@ -13,7 +13,7 @@ use super::{
     liveness::{Liveness, Patience, Remedy},
     outbox::Outbox,
     server::Shared,
-    wire::{Incoming, Turn, Wire},
+    wire::{BINARY, Incoming, Turn, Wire},
 };
 use crate::session::{Effect, Input, Session};
 
@@ -25,6 +25,8 @@ pub(super) enum Command {
     Drain(String),
     /// The session ends now, with this code.
     Finish(u16, String),
+    /// Too many sessions wait to be resumed: this one ends, unless it is back.
+    GiveUp,
     /// The agent's token is no longer good.
     Rotated,
     /// A request was cancelled by its caller.
@@ -37,6 +39,7 @@ impl std::fmt::Debug for Command {
             Self::Attach(..) => "Attach",
             Self::Drain(_) => "Drain",
             Self::Finish(..) => "Finish",
+            Self::GiveUp => "GiveUp",
             Self::Rotated => "Rotated",
             Self::Cancelled(_) => "Cancelled",
         })
@@ -169,6 +172,7 @@ impl Actor {
                     self.session.handle(now, &directory, Input::Frame(frame));
                 }
                 Incoming::Pong => {}
+                Incoming::Binary(_) => return self.cut_off(BINARY.0, BINARY.1),
                 Incoming::Closed => return self.lose_socket(),
                 Incoming::Foul(code, reason) => return self.cut_off(code, reason),
             }
@@ -181,13 +185,19 @@ impl Actor {
             socket.outbox.close(code, reason);
             self.shared.see_off(socket.wire, socket.outbox);
         }
-        self.input(Input::Detached);
+        self.detached();
     }
 
     fn lose_socket(&mut self) {
         if self.socket.take().is_some() {
-            self.input(Input::Detached);
+            self.detached();
         }
+    }
+
+    /// The agent can't be reached any more.
+    fn detached(&mut self) {
+        self.input(Input::Detached);
+        self.shared.waits(&self.welcome.session);
     }
 
     fn time(&mut self) {
@@ -202,7 +212,7 @@ impl Actor {
                 // the close is left: everything comes again after the resume.
                 socket.outbox.clear();
                 socket.outbox.close(1013, "the reader made no progress; read faster or ask for less credit");
-                self.input(Input::Detached);
+                self.detached();
             }
             Some(Remedy::Cut) => self.socket = None,
             None => {}
@@ -217,9 +227,15 @@ impl Actor {
                 if self.socket.is_some() {
                     self.cut_off(1008, "taken over");
                 }
+                self.shared.registry.is_back(&self.welcome.session);
                 self.take_socket(wire);
                 self.input(Input::Attached);
                 self.frames(frames);
+            }
+            Some(Command::GiveUp) if self.socket.is_some() => {}
+            Some(Command::GiveUp) => {
+                let reason = "too many sessions wait to be resumed (sidecar.max_waiting)";
+                self.input(Input::Finish { code: 1013, reason: reason.into() });
             }
             Some(Command::Drain(reason)) => self.drain(reason),
             Some(Command::Finish(code, reason)) => self.input(Input::Finish { code, reason }),

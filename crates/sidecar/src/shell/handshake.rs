@@ -14,10 +14,11 @@ use super::{
     outbox::Outbox,
     registry::Entry,
     server::{RESUMED, Shared, random},
-    wire::{Incoming, Turn, Wire},
+    wire::{BINARY, Incoming, Turn, Wire},
 };
 use crate::{
     auth::Resumption,
+    http::Handshake,
     session::{Bounds, Session, SessionSetup},
 };
 
@@ -33,17 +34,21 @@ struct Refused {
 }
 
 /// Serves a connection until its `hello` has found its session.
-pub(super) async fn greet(shared: Arc<Shared>, mut wire: Box<Wire>) {
+pub(super) async fn greet(shared: Arc<Shared>, mut wire: Box<Wire>, handshake: Arc<Handshake>) {
     let mut outbox = Outbox::default();
-    let said = tokio::time::timeout(shared.options.limits.hello_timeout, first_frame(&mut wire)).await;
+    let said = tokio::select! {
+        said = first_frame(&mut wire) => Ok(said),
+        why = handshake.over() => Err(why),
+    };
     let result = match said {
         Ok(Some((first, rest))) => match hello_of(&first) {
             Ok(hello) => welcome(&shared, hello).await.map(|seat| (seat, rest)),
             Err(refused) => Err(refused),
         },
         Ok(None) => return,
-        Err(_) => Err(Refused { frame: None, code: 1008, reason: "no hello came in time".into() }),
+        Err(why) => Err(Refused { frame: None, code: 1008, reason: why.into() }),
     };
+    drop(handshake);
     match result {
         Ok((Seat::Same(entry), rest)) => {
             if let Err(failed) = entry.commands.send(Command::Attach(wire, rest)).await
@@ -90,6 +95,7 @@ fn hello_of(first: &Incoming) -> Result<Hello, Refused> {
             Ok(_) => Err(refused(Code::Protocol, "the first frame is hello, with the agent's name", None)),
             Err(error) => Err(refused(Code::Protocol, &error.reason, error.op)),
         },
+        Incoming::Binary(_) => Err(Refused { frame: None, code: BINARY.0, reason: BINARY.1.into() }),
         Incoming::Foul(code, reason) => Err(Refused { frame: None, code: *code, reason: (*reason).into() }),
         Incoming::Pong | Incoming::Closed => Err(refused(Code::Protocol, "the first frame is hello", None)),
     }

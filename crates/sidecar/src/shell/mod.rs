@@ -7,6 +7,8 @@
 mod actor;
 mod clock;
 mod directory;
+#[cfg(feature = "echo")]
+mod echo;
 mod effects;
 mod handshake;
 mod liveness;
@@ -15,5 +17,7 @@ mod registry;
 mod server;
 mod wire;
 
+#[cfg(feature = "echo")]
+pub use echo::echo;
 pub(crate) use server::Shared;
 pub use server::{Sidecar, StartError};

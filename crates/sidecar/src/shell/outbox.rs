@@ -30,6 +30,15 @@ impl Outbox {
         self.queue.push_back(Queued { message: Message::Text(text), delivery });
     }
 
+    /// A message as it is.
+    #[cfg(feature = "echo")]
+    pub(super) fn message(&mut self, message: Message) {
+        if let Message::Text(text) = &message {
+            self.bytes += text.len();
+        }
+        self.queue.push_back(Queued { message, delivery: None });
+    }
+
     pub(super) fn ping(&mut self) {
         self.queue.push_back(Queued { message: Message::Ping(Default::default()), delivery: None });
     }

@@ -1,7 +1,7 @@
 //! The listener, and everything that the sessions of a sidecar share.
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -11,6 +11,7 @@ use std::{
 
 use handbell_backend::{Backend, BackendError};
 use handbell_delivery::{Member, MemberOptions};
+use handbell_protocol::frame::PATH;
 use tokio::time::Instant;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -19,11 +20,11 @@ use super::{
     clock::Clock,
     outbox::Outbox,
     registry::{Entry, Registry},
-    wire::{Turn, Wire},
+    wire::{SEE_OFF, Wire},
 };
 use crate::{
     auth::{Origins, ResumeKey},
-    http,
+    http::{self, Handshake, Handshakes},
     options::{Listen, SidecarOptions},
     policy::Policy,
 };
@@ -32,8 +33,6 @@ use crate::{
 pub(super) const CANCEL: &str = "cancel";
 /// The signal that a session goes on elsewhere; its body is the session.
 pub(super) const RESUMED: &str = "resumed";
-/// So long a closed socket may take to read its close frame.
-const SEE_OFF: Duration = Duration::from_secs(5);
 /// How often the tokens file is looked at.
 const TOKENS_LOOK: Duration = Duration::from_secs(1);
 
@@ -41,7 +40,9 @@ const TOKENS_LOOK: Duration = Duration::from_secs(1);
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The address can't be listened on.
-    #[error("sidecar.listen (--listen): can't listen on {address}: {source}; stop what uses it or choose another")]
+    #[error(
+        "sidecar.listen (--listen): can't listen on {address}: {source}; stop what uses it (handbell doctor says what it is), or choose another address"
+    )]
     Listen {
         /// The address.
         address: String,
@@ -54,7 +55,7 @@ pub enum StartError {
     )]
     OpenWithoutTokens(String),
     /// The Unix socket's file can't be prepared.
-    #[error("sidecar.listen: can't use {path}: {source}; remove it or choose another")]
+    #[error("sidecar.listen (--listen): can't listen on unix:{}: {}", path.display(), socket_fault(path, source))]
     Socket {
         /// The file.
         path: PathBuf,
@@ -64,6 +65,22 @@ pub enum StartError {
     /// The backend failed.
     #[error("failed to start the sidecar: {0}")]
     Backend(#[from] BackendError),
+}
+
+/// What is the matter with a socket's path, and how to mend it.
+fn socket_fault(path: &Path, source: &std::io::Error) -> String {
+    use std::os::unix::fs::FileTypeExt as _;
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
+        return format!("there is no directory {0}; make it (mkdir -p {0}) or choose another path", folder.display());
+    }
+    match std::fs::symlink_metadata(path) {
+        Ok(metadata) if metadata.file_type().is_socket() => {
+            "another process listens there; stop it or choose another path".into()
+        }
+        Ok(_) => "a file that is no socket is there already; remove it or choose another path".into(),
+        Err(_) => format!("{source}; let this user write in its directory, or choose another path"),
+    }
 }
 
 /// What the sessions of a sidecar share.
@@ -92,16 +109,19 @@ impl Shared {
         self.member.announce(self.registry.presence());
     }
 
+    /// A session has lost its socket. Where too many wait to be resumed, the
+    /// one that has waited longest is given up.
+    pub(super) fn waits(&self, session: &str) {
+        if let Some(oldest) = self.registry.waits(session, self.options.limits.max_waiting) {
+            // One whose commands pile up is not idle; it ends with its window.
+            let _busy = oldest.commands.try_send(Command::GiveUp);
+        }
+    }
+
     /// Writes what is left for a socket, its close frame last, and waits a
     /// little for the other end to close.
-    pub(super) fn see_off(&self, mut wire: Box<Wire>, mut outbox: Outbox) {
-        self.tasks.spawn(async move {
-            let until = Instant::now() + SEE_OFF;
-            let done = async { while !matches!(wire.turn(&mut outbox, true).await, Turn::Lost) {} };
-            if tokio::time::timeout_at(until, done).await.is_err() {
-                tracing::debug!(closed = wire.has_closed(), "a socket was cut that didn't close");
-            }
-        });
+    pub(super) fn see_off(&self, wire: Box<Wire>, outbox: Outbox) {
+        self.tasks.spawn(wire.see_off(outbox));
     }
 
     /// Takes a connection, or says why not.
@@ -121,11 +141,16 @@ impl Shared {
     }
 
     /// Serves a socket to its end, as a task that a drain waits for.
-    pub(crate) fn serve(self: &Arc<Self>, socket: axum::extract::ws::WebSocket, admitted: Admitted) {
+    pub(crate) fn serve(
+        self: &Arc<Self>,
+        socket: axum::extract::ws::WebSocket,
+        admitted: Admitted,
+        handshake: Arc<Handshake>,
+    ) {
         let shared = self.clone();
         let wire = Box::new(Wire::new(socket, self.options.limits.max_frame));
         self.tasks.spawn(async move {
-            super::handshake::greet(shared, wire).await;
+            super::handshake::greet(shared, wire, handshake).await;
             drop(admitted);
         });
     }
@@ -203,8 +228,11 @@ impl Sidecar {
             options,
         });
         let stop = CancellationToken::new();
-        let url = listener.url();
-        tokio::spawn(listener.serve(shared.clone(), stop.clone()));
+        let url = listener.url(PATH);
+        let router = http::router(shared.clone(), listener.is_local());
+        let limits = &shared.options.limits;
+        let handshakes = Handshakes::new(limits.max_handshakes, limits.hello_timeout);
+        tokio::spawn(listener.serve(router, handshakes, stop.clone()));
         tokio::spawn(listen_to_members(shared.clone(), stop.clone()));
         tokio::spawn(watch_tokens(shared.clone(), stop.clone()));
         Ok(Self { shared, url, stop })

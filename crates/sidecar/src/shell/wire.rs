@@ -4,21 +4,29 @@ use std::{
     future::poll_fn,
     pin::Pin,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use axum::extract::ws::{Message, Utf8Bytes, WebSocket};
+use bytes::Bytes;
 use futures_util::{Sink, Stream};
+use tokio::time::Instant;
 use tokio_tungstenite::tungstenite;
 
 use super::outbox::Outbox;
 
 /// At most so many frames are read at a wake-up.
 const FRAMES: usize = 128;
+/// So long a closed socket may take to read its close frame.
+pub(super) const SEE_OFF: Duration = Duration::from_secs(5);
 
 /// A frame, or why the socket must be closed.
 #[derive(Debug)]
 pub(super) enum Incoming {
     Text(Utf8Bytes),
+    /// No agent sends one.
+    #[cfg_attr(not(feature = "echo"), expect(dead_code, reason = "only an echo wants to know what is in it"))]
+    Binary(Bytes),
     Pong,
     /// The agent closes.
     Closed,
@@ -54,9 +62,15 @@ impl Wire {
         Self { socket, dirty: false, closing: false, ended: false, max_frame }
     }
 
-    /// Whether a close frame was written and flushed.
-    pub(super) fn has_closed(&self) -> bool {
-        self.closing && !self.dirty
+    /// Writes what is left, its close frame last, and waits a little for the
+    /// other end to close.
+    pub(super) async fn see_off(mut self: Box<Self>, mut outbox: Outbox) {
+        let until = Instant::now() + SEE_OFF;
+        let done = async { while !matches!(self.turn(&mut outbox, true).await, Turn::Lost) {} };
+        if tokio::time::timeout_at(until, done).await.is_err() {
+            let closed = self.closing && !self.dirty;
+            tracing::debug!(closed, "a socket was cut that didn't close");
+        }
     }
 
     /// Writes what waits in `outbox`, and reads if `read` says so, until
@@ -123,7 +137,7 @@ impl Wire {
         match message {
             Message::Text(text) if text.len() > self.max_frame => Some(TOO_LARGE),
             Message::Text(text) => Some(Incoming::Text(text)),
-            Message::Binary(_) => Some(Incoming::Foul(1003, "frames are text, one JSON object each")),
+            Message::Binary(bytes) => Some(Incoming::Binary(bytes)),
             Message::Ping(_) => None,
             Message::Pong(_) => Some(Incoming::Pong),
             Message::Close(_) => Some(Incoming::Closed),
@@ -131,6 +145,8 @@ impl Wire {
     }
 }
 
+/// What a binary frame closes a socket with.
+pub(super) const BINARY: (u16, &str) = (1003, "frames are text, one JSON object each");
 const TOO_LARGE: Incoming = Incoming::Foul(1009, "the frame is larger than max_frame; welcome tells it");
 
 /// The close code that an error of the socket deserves; none where there is

@@ -49,6 +49,14 @@ pub(crate) struct Sidecar {
     /// How many connections there may be; 1 to 1000000.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub(crate) max_connections: usize,
+    /// How many connections may be on their way to their `hello`, beside
+    /// those; when it is reached, the oldest is cut; 1 to 1000000.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub(crate) max_handshakes: usize,
+    /// How many lost sessions may wait to be resumed; beyond, the one that
+    /// has waited longest is given up; 1 to 1000000.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub(crate) max_waiting: usize,
     /// How many bytes may wait for an agent that doesn't read before it isn't
     /// read from any more; 64KiB to 1GiB.
     pub(crate) max_outbox: Size,
@@ -56,7 +64,7 @@ pub(crate) struct Sidecar {
     #[serde(with = "duration_text")]
     #[schemars(with = "String")]
     pub(crate) heartbeat: Duration,
-    /// How long a connection may wait before its `hello`; 100ms to 5m.
+    /// How long a connection may take, from its beginning, to say `hello`; 100ms to 5m.
     #[serde(with = "duration_text")]
     #[schemars(with = "String")]
     pub(crate) hello_timeout: Duration,
@@ -93,6 +101,8 @@ impl Default for Sidecar {
             publish_window: 1_024,
             max_subscriptions: 256,
             max_connections: 10_000,
+            max_handshakes: 1_024,
+            max_waiting: 10_000,
             max_outbox: Size::mib(4),
             heartbeat: Duration::from_secs(10),
             hello_timeout: Duration::from_secs(5),

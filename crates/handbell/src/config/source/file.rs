@@ -13,7 +13,7 @@ pub(crate) fn from_file(path: &Path) -> Result<Node, Problem> {
 }
 
 /// Reads the text of a file of that name.
-fn from_text(name: &str, text: &str) -> Result<Node, Problem> {
+pub(crate) fn from_text(name: &str, text: &str) -> Result<Node, Problem> {
     let file: Arc<str> = name.into();
     match Path::new(name).extension().and_then(|ext| ext.to_str()) {
         Some("yaml" | "yml" | "json") => yaml::read(&file, text),

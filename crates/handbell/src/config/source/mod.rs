@@ -8,5 +8,5 @@ mod toml;
 mod yaml;
 
 pub(crate) use env::{from_env, loose};
-pub(crate) use file::from_file;
+pub(crate) use file::{from_file, from_text};
 pub(crate) use set::from_set;

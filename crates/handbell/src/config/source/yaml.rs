@@ -13,6 +13,10 @@ use crate::config::{
     problem::Problem,
 };
 
+/// At most so many values come out of aliases: a few lines of aliases of
+/// aliases would be more than there is memory.
+const MAX_ALIASED: usize = 100_000;
+
 /// Reads one YAML document whose top is a map; an empty one is an empty map.
 pub(super) fn read(file: &Arc<str>, text: &str) -> Result<Node, Problem> {
     let mut builder = Builder { file: file.clone(), ..Builder::default() };
@@ -29,6 +33,7 @@ struct Builder {
     file: Arc<str>,
     open: Vec<Open>,
     anchors: HashMap<usize, Node>,
+    aliased: usize,
     done: Option<Node>,
     problem: Option<Problem>,
 }
@@ -77,6 +82,17 @@ impl Builder {
         }
     }
 
+    fn alias(&mut self, anchor: usize, mark: Marker) {
+        let Some(node) = self.anchors.get(&anchor) else {
+            return self.refuse(mark, "an alias has no anchor".into(), "write the value itself");
+        };
+        self.aliased = self.aliased.saturating_add(values(node));
+        if self.aliased > MAX_ALIASED {
+            return self.refuse(mark, "the aliases stand for too many values".into(), "write the values themselves");
+        }
+        self.add(node.clone(), 0, mark);
+    }
+
     /// A finished value takes its place: as key, as value, as item, or as the whole.
     fn add(&mut self, node: Node, anchor: usize, mark: Marker) {
         if anchor > 0 {
@@ -117,12 +133,18 @@ impl MarkedEventReceiver for Builder {
             Event::SequenceStart(anchor, _) => self.begin(Value::List(Vec::new()), anchor, mark),
             Event::MappingStart(anchor, _) => self.begin(Value::Map(Vec::new()), anchor, mark),
             Event::SequenceEnd | Event::MappingEnd => self.end(mark),
-            Event::Alias(anchor) => match self.anchors.get(&anchor).cloned() {
-                Some(node) => self.add(node, 0, mark),
-                None => self.refuse(mark, "an alias has no anchor".into(), "write the value itself"),
-            },
+            Event::Alias(anchor) => self.alias(anchor, mark),
             Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentStart | Event::DocumentEnd => {}
         }
+    }
+}
+
+/// How many values a value is made of.
+fn values(node: &Node) -> usize {
+    1 + match &node.value {
+        Value::List(items) => items.iter().map(values).sum(),
+        Value::Map(entries) => entries.iter().map(|entry| values(&entry.node)).sum(),
+        Value::Null | Value::Scalar { .. } => 0,
     }
 }
 

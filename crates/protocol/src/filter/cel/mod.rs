@@ -121,5 +121,16 @@ fn syntax_error(text: &str, errors: &ParseErrors) -> BadFilter {
         .flat_map(|part| part.split(['!', '<', '>']))
         .any(|part| part.trim_start_matches('=').contains('='));
     let hint = if single { "; a filter is all key=value,key=value, or all CEL, where equality is ==" } else { "" };
-    BadFilter::new(before + column, format!("{}{hint}", reason.chars().take(200).collect::<String>()))
+    BadFilter::new(before + column, format!("{}{hint}", in_words(reason)))
+}
+
+/// The parser's words without its lists of all that might stand there.
+fn in_words(reason: &str) -> String {
+    let found = reason.split(" expecting ").next().unwrap_or(reason);
+    let leads = ["mismatched input", "extraneous input", "token recognition error at:"];
+    match leads.iter().find_map(|lead| found.strip_prefix(lead)).map(str::trim_start) {
+        Some("'<EOF>'") => "the expression ends too early".into(),
+        Some(input) => format!("{input} can't stand here"),
+        None => reason.chars().take(200).collect(),
+    }
 }

@@ -1,0 +1,4 @@
+//! Any bytes for `handbell_properties::filter`, which says what must hold.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| handbell_properties::filter(data));
