@@ -251,15 +251,18 @@ impl Fetcher {
         self.give_back(false).await;
     }
 
-    /// Gives back what nobody has taken, as it was.
+    /// Gives back what nobody has taken, as it was. When dropped, the next
+    /// call goes on.
     async fn give_back(&self, all: bool) {
-        let unwanted = self.end.state().unwanted(Instant::now(), all);
-        for ready in unwanted {
-            let note = Note::of(&ready.lent, false);
-            match notes::store(&self.end.core, &self.end.spec.name, &ready.lent, note).await {
-                Ok(()) => drop(self.say(&ready.lent.reply, give_back(Duration::ZERO)).await),
+        self.end.state().shelve_unwanted(Instant::now(), all);
+        loop {
+            let Some(lent) = self.end.state().shelved() else { return };
+            let note = Note::of(&lent, false);
+            match notes::store(&self.end.core, &self.end.spec.name, &lent, note).await {
+                Ok(()) => drop(self.say(&lent.reply, give_back(Duration::ZERO)).await),
                 Err(error) => tracing::debug!(%error, "a record isn't given back; it comes again after its wait"),
             }
+            self.end.state().given_back();
         }
     }
 

@@ -38,9 +38,9 @@ impl Lent {
 
 /// A record that has come and isn't lent.
 #[derive(Debug)]
-pub(super) struct Ready {
-    pub(super) lent: Lent,
-    pub(super) record: Arc<Record>,
+struct Ready {
+    lent: Lent,
+    record: Arc<Record>,
     since: Instant,
 }
 
@@ -79,6 +79,8 @@ pub(super) enum Found {
 #[derive(Debug, Default)]
 pub(super) struct State {
     ready: [VecDeque<Ready>; 2],
+    /// What is to be given back.
+    shelf: VecDeque<Lent>,
     out: HashMap<u64, Out>,
     /// The leases by their ends.
     ends: BTreeSet<(Instant, u64)>,
@@ -210,16 +212,25 @@ impl State {
         .collect()
     }
 
-    /// What nobody has come for: after a while, or at the end.
-    pub(super) fn unwanted(&mut self, now: Instant, all: bool) -> Vec<Ready> {
+    /// Takes away what nobody has come for, after a while or at the end, to be
+    /// given back.
+    pub(super) fn shelve_unwanted(&mut self, now: Instant, all: bool) {
         let keep = !all && self.waiting > 0;
-        let mut unwanted = Vec::new();
         for lane in &mut self.ready {
             while !keep && lane.front().is_some_and(|ready| all || ready.since + GRACE <= now) {
-                unwanted.extend(lane.pop_front());
+                self.shelf.extend(lane.pop_front().map(|ready| ready.lent));
             }
         }
-        unwanted
+    }
+
+    /// The next that is to be given back.
+    pub(super) fn shelved(&self) -> Option<Lent> {
+        self.shelf.front().cloned()
+    }
+
+    /// That one is given back.
+    pub(super) fn given_back(&mut self) {
+        self.shelf.pop_front();
     }
 
     /// When there is something to do next.
