@@ -112,9 +112,7 @@ impl Asker {
 }
 
 /// The answer, or that nobody waits for it any more.
-pub(crate) fn settled(
-    answer: Result<Result<Message, Trouble>, oneshot::error::RecvError>,
-) -> Result<Message, Trouble> {
+pub(crate) fn settled(answer: Result<Result<Message, Trouble>, oneshot::error::RecvError>) -> Result<Message, Trouble> {
     answer.unwrap_or(Err(Trouble::Timeout))
 }
 

@@ -126,7 +126,8 @@ pub(crate) fn parse<T: DeserializeOwned>(payload: &[u8]) -> Result<T, Trouble> {
 
 /// An instant as the API writes it, cut to milliseconds.
 pub(crate) fn instant(text: &str) -> Timestamp {
-    text.parse::<jiff::Timestamp>().map_or_else(|_| Timestamp::default(), |at| Timestamp::from_millis(at.as_millisecond()))
+    text.parse::<jiff::Timestamp>()
+        .map_or_else(|_| Timestamp::default(), |at| Timestamp::from_millis(at.as_millisecond()))
 }
 
 #[cfg(test)]

@@ -13,8 +13,9 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     ack::Asker,
-    cells, connect,
+    cells,
     clock::BrokerClock,
+    connect,
     core::Core,
     ensure::ensure,
     error::{OpenError, Trouble},

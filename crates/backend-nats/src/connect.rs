@@ -1,9 +1,6 @@
 //! Reaching a server, and whether the connection stands.
 
-use std::{
-    path::Path,
-    time::Duration,
-};
+use std::{path::Path, time::Duration};
 
 use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event, ServerAddr};
 use tokio::{sync::watch, time::Instant};

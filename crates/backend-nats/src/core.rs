@@ -62,7 +62,7 @@ impl Stream {
 
 /// The life of a stream: the instant at which it was made, in nanoseconds.
 pub(crate) fn incarnation(info: &StreamInfo) -> Incarnation {
-    let created = info.created.parse::<jiff::Timestamp>().map_or(0, |at| at.as_nanosecond());
+    let created = info.created.parse::<jiff::Timestamp>().map_or(0, jiff::Timestamp::as_nanosecond);
     Incarnation(u64::try_from(created).unwrap_or(0))
 }
 

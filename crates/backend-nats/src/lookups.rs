@@ -8,13 +8,7 @@ use handbell_protocol::{Lane, Topic};
 use serde_json::json;
 
 use crate::{
-    api::instant,
-    cells::subjects,
-    core::Core,
-    error::Trouble,
-    filters::Wanted,
-    get::Which,
-    message::decode_record,
+    api::instant, cells::subjects, core::Core, error::Trouble, filters::Wanted, get::Which, message::decode_record,
     starts::Place,
 };
 

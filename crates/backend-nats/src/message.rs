@@ -145,9 +145,9 @@ pub(crate) fn decode_record(core: &Core, class: Class, lane: Lane, raw: &Raw) ->
         _ => raw.headers.get(TOPIC).and_then(|topic| Topic::parse(topic.as_str()).ok()),
     };
     let id = format!("{}-{}", core.stream(class, lane).name, raw.sequence);
-    let origin =
-        Origin { topic: envelope_topic.as_ref(), id: &id, source: "/nats", at: raw.time, partition_key: None };
-    let pairs = raw.headers.iter().filter_map(|(name, values)| Some((name.as_ref(), values.last()?.as_str().as_bytes())));
+    let origin = Origin { topic: envelope_topic.as_ref(), id: &id, source: "/nats", at: raw.time, partition_key: None };
+    let pairs =
+        raw.headers.iter().filter_map(|(name, values)| Some((name.as_ref(), values.last()?.as_str().as_bytes())));
     let envelope = from_message(pairs, &raw.payload, &origin).map_err(|error| error.to_string())?;
     Ok(Some(Record {
         position: core.position(class, lane, partition, raw.sequence, raw.time),

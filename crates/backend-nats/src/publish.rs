@@ -73,7 +73,8 @@ impl Publisher {
             return unavailable("there is no connection to the broker");
         }
         let count = batch.len();
-        let (slots, coming) = mpsc::unbounded_channel();
+        // Room for each, so that sending to the collector never waits.
+        let (slots, coming) = mpsc::channel(count.max(1));
         let (receipts, answered) = oneshot::channel();
         let core = Arc::clone(&self.core);
         // Receipts are collected whether or not anybody waits for them: they make room.
@@ -81,7 +82,7 @@ impl Publisher {
         for out in batch {
             let slot = self.send(out).await.map_or_else(Slot::Refused, Slot::Sent);
             // The collector ends only after this sender.
-            drop(slots.send(slot));
+            drop(slots.send(slot).await);
         }
         drop(slots);
         Ok(Box::pin(async move {
@@ -104,7 +105,7 @@ impl Publisher {
     }
 }
 
-async fn collect(core: &Core, mut coming: mpsc::UnboundedReceiver<Slot>) -> Vec<Result<Stored, PublishError>> {
+async fn collect(core: &Core, mut coming: mpsc::Receiver<Slot>) -> Vec<Result<Stored, PublishError>> {
     let mut receipts = Vec::new();
     while let Some(slot) = coming.recv().await {
         receipts.push(match slot {

@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, time::Duration};
 
-use async_nats::{HeaderMap, Message, StatusCode, Subscriber};
+use async_nats::{Message, StatusCode, Subscriber};
 use futures_util::{FutureExt, StreamExt};
 use handbell_protocol::Timestamp;
 use serde_json::json;
@@ -11,12 +11,7 @@ use tokio::{
     time::{Instant, sleep_until, timeout},
 };
 
-use crate::{
-    ack::Asker,
-    connect::Standing,
-    error::Trouble,
-    message::Raw,
-};
+use crate::{ack::Asker, connect::Standing, error::Trouble, message::Raw};
 
 /// How often the server says that a request still waits.
 const HEARTBEAT: Duration = Duration::from_secs(3);
@@ -197,7 +192,10 @@ impl Puller {
         match status {
             StatusCode::IDLE_HEARTBEAT => None,
             StatusCode::NO_RESPONDERS => Some(self.lost("the consumer isn't there")),
-            _ if ["Consumer Deleted", "Leadership Change", "Server Shutdown"].iter().any(|word| text.contains(word)) => {
+            _ if ["Consumer Deleted", "Leadership Change", "Server Shutdown"]
+                .iter()
+                .any(|word| text.contains(word)) =>
+            {
                 Some(self.lost(&text))
             }
             _ => {
@@ -236,7 +234,7 @@ fn delivery(message: Message) -> Option<Delivery> {
             subject: message.subject.to_string(),
             sequence: number(1)?,
             time: Timestamp::from_millis(nanoseconds.div_euclid(1_000_000)),
-            headers: message.headers.unwrap_or_else(HeaderMap::new),
+            headers: message.headers.unwrap_or_default(),
             payload: message.payload,
         },
         reply,

@@ -124,6 +124,10 @@ impl NatsServer {
         self.run()
     }
 
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "tests of any runtime start servers, so this blocks; 10 ms at a time"
+    )]
     fn run(&mut self) -> Result<(), ServerError> {
         let begun = Instant::now();
         let config = self.dir.path().join("server.conf");

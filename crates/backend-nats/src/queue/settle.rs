@@ -15,10 +15,7 @@ use super::{
 use crate::error::Trouble;
 
 /// Settles; what the broker has confirmed stays so if the rest must be tried again.
-pub(super) async fn settle(
-    end: &End,
-    settlements: Vec<(QueueToken, Settlement)>,
-) -> Result<Vec<bool>, BackendError> {
+pub(super) async fn settle(end: &End, settlements: Vec<(QueueToken, Settlement)>) -> Result<Vec<bool>, BackendError> {
     const DOING: &str = "settle in a queue";
     end.core.open(DOING)?;
     let now = Instant::now();
@@ -38,12 +35,7 @@ pub(super) async fn settle(
     results.into_iter().map(|result| result.map_err(|trouble| trouble.writing(DOING))).collect()
 }
 
-fn finish(
-    end: &End,
-    settlements: &[(QueueToken, Settlement)],
-    found: &[Found],
-    results: &[Result<bool, Trouble>],
-) {
+fn finish(end: &End, settlements: &[(QueueToken, Settlement)], found: &[Found], results: &[Result<bool, Trouble>]) {
     let all = results.iter().all(Result::is_ok);
     let mut state = end.state();
     for (((token, _), found), result) in settlements.iter().zip(found).zip(results) {
@@ -81,35 +73,29 @@ pub(super) fn give_back(delay: Duration) -> Bytes {
     }
 }
 
-/// Sets the ends of leases. The broker's wait begins again with each.
+/// Sets the ends of leases. The broker's wait begins again with each; where it
+/// can't be told, the ends stay what they were.
 pub(super) async fn extend(end: &End, tokens: &[(&QueueToken, Duration)]) -> Result<Vec<bool>, BackendError> {
     const DOING: &str = "extend leases in a queue";
     end.core.open(DOING)?;
-    let replies: Vec<Option<String>> = {
-        let (state, now) = (end.state(), Instant::now());
-        tokens.iter().map(|(token, _)| state.running(token, now).map(|lent| lent.reply.clone())).collect()
+    let extended: Vec<_> = {
+        let (mut state, now) = (end.state(), Instant::now());
+        tokens.iter().map(|(token, lease)| state.extend(token, now, *lease, end.ack_wait())).collect()
     };
-    let told = join_all(replies.iter().map(|reply| async {
-        match reply {
-            Some(reply) => {
-                end.core.asker.answer(reply.clone(), None, Bytes::from_static(b"+WPI")).await.map(|_| true)
-            }
-            None => Ok(false),
-        }
-    }));
-    let told: Vec<bool> =
-        told.await.into_iter().collect::<Result<_, Trouble>>().map_err(|trouble| trouble.writing(DOING))?;
-    let mut state = end.state();
-    let now = Instant::now();
-    let mut answers = Vec::with_capacity(tokens.len());
-    for ((token, lease), told) in tokens.iter().zip(told) {
-        let runs = told && state.running(token, now).is_some();
-        if runs {
-            state.extend(token, now, *lease, end.ack_wait());
-        }
-        answers.push(runs);
-    }
-    drop(state);
     end.work.notify_one();
-    Ok(answers)
+    // One that ends at once is given back, which must not be overtaken.
+    let lasting = extended.iter().zip(tokens).filter(|(_, (_, lease))| !lease.is_zero());
+    let told = join_all(
+        lasting
+            .filter_map(|(extended, _)| extended.as_ref())
+            .map(|(reply, _)| async { end.core.asker.answer(reply.clone(), None, Bytes::from_static(b"+WPI")).await }),
+    );
+    if let Some(trouble) = told.await.into_iter().find_map(Result::err) {
+        let mut state = end.state();
+        for ((token, _), (_, before)) in tokens.iter().zip(&extended).filter_map(|(t, e)| Some((t, e.as_ref()?))) {
+            state.set_end(token, *before);
+        }
+        return Err(trouble.writing(DOING));
+    }
+    Ok(extended.iter().map(Option::is_some).collect())
 }

@@ -14,6 +14,11 @@ use tokio::time::Instant;
 /// How long a record is kept here for a call that may come.
 pub(super) const GRACE: Duration = Duration::from_millis(500);
 
+/// How long after its end a lease can still be settled or extended, if the
+/// record hasn't been given back yet: less than what the broker's own wait is
+/// longer.
+const LATE: Duration = Duration::from_secs(1);
+
 /// What is known of a delivery of the broker's.
 #[derive(Clone, Debug)]
 pub(super) struct Lent {
@@ -143,7 +148,7 @@ impl State {
         };
         match out.stand {
             Stand::Settled => Found::Settled,
-            Stand::Out if out.until <= now => Found::Ended,
+            Stand::Out if out.until + LATE <= now => Found::Ended,
             Stand::Out | Stand::Settling => {
                 out.stand = Stand::Settling;
                 self.ends.remove(&(out.until, token.item));
@@ -173,17 +178,34 @@ impl State {
     /// A lending that runs, to be extended.
     pub(super) fn running(&self, token: &QueueToken, now: Instant) -> Option<&Lent> {
         let out = self.out.get(&token.item)?;
-        (out.lease == token.lease && out.stand == Stand::Out && out.until > now).then_some(&out.lent)
+        (out.lease == token.lease && out.stand == Stand::Out && out.until + LATE > now).then_some(&out.lent)
     }
 
-    /// Sets the end of a lease; one that outlives the broker's own wait is
-    /// kept alive.
-    pub(super) fn extend(&mut self, token: &QueueToken, now: Instant, lease: Duration, ack_wait: Duration) {
-        if let Some(out) = self.out.get_mut(&token.item).filter(|out| out.lease == token.lease) {
+    /// Sets the end of a lease that runs; one that outlives the broker's own
+    /// wait is kept alive. Answers where the broker is told of it, and the end
+    /// before.
+    pub(super) fn extend(
+        &mut self,
+        token: &QueueToken,
+        now: Instant,
+        lease: Duration,
+        ack_wait: Duration,
+    ) -> Option<(String, Instant)> {
+        let before = (self.running(token, now)?.reply.clone(), self.out.get(&token.item)?.until);
+        // A year is as good as for ever, and can be told.
+        self.set_end(token, now + lease.min(Duration::from_secs(365 * 24 * 3_600)));
+        let out = self.out.get_mut(&token.item)?;
+        out.progress = (lease > ack_wait).then(|| now + ack_wait / 2);
+        Some(before)
+    }
+
+    /// Sets the end of a lease.
+    pub(super) fn set_end(&mut self, token: &QueueToken, until: Instant) {
+        if let Some(out) =
+            self.out.get_mut(&token.item).filter(|out| out.lease == token.lease && out.stand == Stand::Out)
+        {
             self.ends.remove(&(out.until, token.item));
-            // A year is as good as for ever, and can be told.
-            out.until = now + lease.min(Duration::from_secs(365 * 24 * 3_600));
-            out.progress = (lease > ack_wait).then(|| now + ack_wait / 2);
+            out.until = until;
             self.ends.insert((out.until, token.item));
         }
     }

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{DOING, Item, life::Life};
 use crate::{
+    api::instant,
     core::Core,
     error::Trouble,
     filters::Wanted,
@@ -172,7 +173,8 @@ impl Reader {
         let record = decode_record(&self.core, place.class, place.lane, raw).map_err(unreadable)?;
         Ok(record.filter(|record| {
             let begin = self.begins.get(&record.position.partition);
-            begin.is_some_and(|begin| raw.sequence > begin.after && begin.not_before.is_none_or(|time| raw.time >= time))
+            begin
+                .is_some_and(|begin| raw.sequence > begin.after && begin.not_before.is_none_or(|time| raw.time >= time))
                 && self.wanted.wants(record.position.partition, &record.topic)
         }))
     }
@@ -210,12 +212,12 @@ impl Reader {
         }
         if now.first > self.cursor + 1 {
             self.flush().await?;
-            let time = info.state.first_ts.parse::<jiff::Timestamp>().map_or(0, |at| at.as_millisecond());
+            let time = instant(&info.state.first_ts);
             let partitions: Vec<_> = self.begins.iter().map(|(p, begin)| (*p, begin.after)).collect();
             for (partition, after) in partitions {
                 if now.first > after + 1 {
                     let after = after.max(self.cursor);
-                    self.tell_gap(partition, after, now.first, Timestamp::from_millis(time)).await?;
+                    self.tell_gap(partition, after, now.first, time).await?;
                 }
             }
             self.cursor = now.first - 1;

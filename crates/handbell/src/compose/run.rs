@@ -96,12 +96,7 @@ impl Running {
         Ok(())
     }
 
-    fn serve_admin(
-        &mut self,
-        loaded: &Loaded,
-        whose: Whose,
-        admin: (tokio::net::TcpListener, std::net::SocketAddr),
-    ) {
+    fn serve_admin(&mut self, loaded: &Loaded, whose: Whose, admin: (tokio::net::TcpListener, std::net::SocketAddr)) {
         let (backend, member) = (self.backend.clone(), self.member.clone());
         self.admin = Some(admin::serve(loaded, whose, admin, backend, member, &self.slots));
     }
