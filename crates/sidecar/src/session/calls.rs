@@ -101,7 +101,7 @@ impl Call {
     }
 
     fn wakes_at(&self) -> Duration {
-        self.waiting.as_ref().map_or(self.due, |waiting| waiting.look.min(self.due))
+        self.waiting.as_ref().map_or(self.due, |waiting| waiting.look)
     }
 }
 
@@ -118,9 +118,10 @@ impl Calls {
         self.open.values().map(Call::wakes_at).min()
     }
 
-    /// The request was refused.
-    pub(super) fn forget(&mut self, seq: u64) {
-        self.open.retain(|_, call| call.seq != seq);
+    /// The request was refused, or is in doubt: then somebody may have answered.
+    pub(super) fn forget(&mut self, seq: u64) -> Option<Delivered> {
+        let name = self.of_seq(seq)?.name.clone();
+        self.open.remove(&name)?.early
     }
 
     fn of_seq(&mut self, seq: u64) -> Option<&mut Call> {
@@ -165,13 +166,17 @@ impl Session {
         ticket: Ticket,
         records: Vec<Outgoing>,
     ) {
-        if call.target.as_ref().is_none_or(|target| directory.is_present(target)) {
+        // Sent again after it was in doubt, and answered meanwhile.
+        let closed = call.request.as_ref().is_some_and(|request| self.calls.was_closed(&request.id));
+        if closed || call.target.as_ref().is_none_or(|target| directory.is_present(target)) {
             self.out.push(Effect::Publish(ticket, records));
         } else {
-            let until = now.mono + PRESENCE_GRACE;
+            let until = (now.mono + PRESENCE_GRACE).min(call.due);
             call.waiting = Some(Waiting { until, look: now.mono + PRESENCE_LOOK, ticket, records });
         }
-        self.calls.open.insert(call.name.clone(), call);
+        if !closed {
+            self.calls.open.insert(call.name.clone(), call);
+        }
     }
 
     pub(super) fn call_published(&mut self, now: Now, seq: u64) {

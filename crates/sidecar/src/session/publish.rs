@@ -188,8 +188,11 @@ impl Session {
                 self.call_published(now, seq);
             }
             (Some(Err(refusal)), _) => {
-                self.calls.forget(seq);
+                let answered = self.calls.forget(seq);
                 self.rejected_seq(seq, refusal);
+                if let Some(answer) = answered {
+                    self.answered(now, answer);
+                }
             }
             _ => {}
         }

@@ -56,8 +56,9 @@ pub(super) struct Window {
     limit: usize,
     remembered: usize,
     next: u64,
-    /// The first seq of a resumed producer may be any.
-    anew: bool,
+    /// So many of the next seqs may lie above the one that is due: after a
+    /// resume, what lies between was answered before.
+    leaps: usize,
     in_flight: BTreeMap<u64, Sent>,
     failed: BTreeMap<u64, (Sent, Refusal)>,
     /// Why `next` was refused and left open, if it was.
@@ -65,17 +66,19 @@ pub(super) struct Window {
     answered: BTreeMap<u64, (u64, Ended)>,
 }
 
+/// Stands for the content of what can't be read.
+const UNREADABLE: u64 = 0;
 const BUSY_WAIT: Duration = Duration::from_millis(50);
 
 impl Window {
-    /// `limit` publishes may be unanswered. A producer that goes on from
-    /// another session begins `anew`.
-    pub(super) fn new(limit: usize, anew: bool) -> Self {
+    /// `limit` publishes may be unanswered. A producer that `goes_on` from
+    /// another session first sends again what was unanswered there.
+    pub(super) fn new(limit: usize, goes_on: bool) -> Self {
         Self {
             limit,
             remembered: limit.saturating_mul(2).max(1_024),
             next: 1,
-            anew,
+            leaps: if goes_on { limit } else { 0 },
             in_flight: BTreeMap::new(),
             failed: BTreeMap::new(),
             refused: None,
@@ -85,12 +88,7 @@ impl Window {
 
     /// A socket came back: what was in the lost one may be missing.
     pub(super) fn resumed(&mut self) {
-        self.anew = true;
-    }
-
-    /// Whether `seq` is the one that is due.
-    pub(super) fn is_next(&self, seq: u64) -> bool {
-        seq == self.next && self.failed.is_empty()
+        self.leaps = self.leaps.max(1);
     }
 
     /// Decides about `seq`; changes nothing but what makes a refusal stick.
@@ -108,7 +106,7 @@ impl Window {
         if let Some(admission) = self.admit_after_failure(seq, digest) {
             return admission;
         }
-        if self.anew && seq > self.next {
+        if self.leaps > 0 && self.refused.is_none() && seq > self.next {
             self.next = seq;
         }
         match seq.cmp(&self.next) {
@@ -163,8 +161,21 @@ impl Window {
         self.remember(seq, digest, Ended::Refused(refusal));
     }
 
+    /// A frame that can't be read has this seq. It ends the seq where it is
+    /// due; elsewhere it is answered like any other publish.
+    pub(super) fn refuse(&mut self, seq: u64, refusal: Refusal) -> Refusal {
+        match self.admit(seq, UNREADABLE) {
+            Admission::Refuse(other) => other,
+            Admission::Hand(_) => {
+                self.ended(seq, UNREADABLE, refusal.clone());
+                refusal
+            }
+            Admission::UnderWay | Admission::Stored { .. } => refusal,
+        }
+    }
+
     fn step_over(&mut self, seq: u64) {
-        self.anew = false;
+        self.leaps = self.leaps.saturating_sub(1);
         if seq >= self.next {
             self.next = seq + 1;
             self.refused = None;
