@@ -228,6 +228,9 @@ impl Session {
             self.calls.note_closed(&cause.id);
             self.hand_reply(DIRECT, None, reply, cause);
         }
+        if let Some(answer) = call.early {
+            self.back_up(name, &answer);
+        }
     }
 
     /// An answer has come for one of this agent's calls.

@@ -146,6 +146,18 @@ impl Deliveries {
         true
     }
 
+    /// A reply whose lease has ended stays in the agent's hands, as one that
+    /// the sidecar made itself: the stored one comes again and is adopted.
+    /// Whether the delivery is such a reply.
+    pub(super) fn disown(&mut self, id: &str) -> bool {
+        let reply = |held: &&mut Held| matches!((&held.frame, &held.state), (Frame::Reply(_), State::Out));
+        let Some(held) = self.held.get_mut(id).filter(reply) else { return false };
+        if let Some(token) = held.token.take() {
+            self.by_token.remove(&token);
+        }
+        true
+    }
+
     /// A delivery in the agent's hands.
     pub(super) fn get(&mut self, id: &str) -> Option<&mut Held> {
         self.held.get_mut(id)

@@ -61,8 +61,9 @@ pub(super) struct Window {
     leaps: usize,
     in_flight: BTreeMap<u64, Sent>,
     failed: BTreeMap<u64, (Sent, Refusal)>,
-    /// Why `next` was refused and left open, if it was.
-    refused: Option<Refusal>,
+    /// What was refused and left open without being handed over: nothing leaps
+    /// over it.
+    refused: BTreeMap<u64, Refusal>,
     answered: BTreeMap<u64, (u64, Ended)>,
 }
 
@@ -81,7 +82,7 @@ impl Window {
             leaps: if goes_on { limit } else { 0 },
             in_flight: BTreeMap::new(),
             failed: BTreeMap::new(),
-            refused: None,
+            refused: BTreeMap::new(),
             answered: BTreeMap::new(),
         }
     }
@@ -106,19 +107,22 @@ impl Window {
         if let Some(admission) = self.admit_after_failure(seq, digest) {
             return admission;
         }
-        if self.leaps > 0 && self.refused.is_none() && seq > self.next {
-            self.next = seq;
+        if self.leaps > 0 && seq > self.next {
+            let due = self.refused.first_key_value().map_or(seq, |(due, _)| seq.min(*due));
+            self.next = self.next.max(due);
         }
         match seq.cmp(&self.next) {
             std::cmp::Ordering::Less => self.admit_into_window(None),
             std::cmp::Ordering::Equal => {
                 let admission = self.admit_into_window(None);
                 if let Admission::Refuse(refusal) = &admission {
-                    self.refused = Some(refusal.clone());
+                    self.refused.insert(seq, refusal.clone());
                 }
                 admission
             }
-            std::cmp::Ordering::Greater => Admission::Refuse(self.refused.clone().unwrap_or_else(|| self.gap(seq))),
+            std::cmp::Ordering::Greater => {
+                Admission::Refuse(self.refused.get(&self.next).cloned().unwrap_or_else(|| self.gap(seq)))
+            }
         }
     }
 
@@ -131,7 +135,13 @@ impl Window {
             let sent = sent.clone();
             return Some(self.admit_into_window(Some(sent)));
         }
-        (seq > *lowest).then(|| Admission::Refuse(refusal.clone()))
+        if seq < *lowest {
+            return None;
+        }
+        if self.leaps > 0 && seq >= self.next && self.refused.len() <= self.limit {
+            self.refused.insert(seq, refusal.clone());
+        }
+        Some(Admission::Refuse(refusal.clone()))
     }
 
     fn admit_into_window(&self, earlier: Option<Sent>) -> Admission {
@@ -175,10 +185,10 @@ impl Window {
     }
 
     fn step_over(&mut self, seq: u64) {
-        self.leaps = self.leaps.saturating_sub(1);
+        self.refused.remove(&seq);
         if seq >= self.next {
+            self.leaps = self.leaps.saturating_sub(1);
             self.next = seq + 1;
-            self.refused = None;
         }
     }
 

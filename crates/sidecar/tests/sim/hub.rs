@@ -142,11 +142,6 @@ impl World {
             if self.hub.works[work].not_before > self.now || self.key_is_held(work) {
                 continue;
             }
-            let call = Call::of(&self.hub.works[work].record);
-            if call.is_some_and(|call| call.deadline <= self.true_time()) {
-                self.deadline(work);
-                continue;
-            }
             let place = &self.hub.works[work].place;
             let free = |consumer: &Consumer| consumer.reachable && consumer.out < consumer.ceiling;
             let of_place = self.hub.consumers.iter().filter(|(_, consumer)| consumer.places.contains(place));
@@ -155,6 +150,12 @@ impl World {
                 continue;
             }
             let (sess, key) = *self.random.pick(&takers);
+            // A sidecar hands out nothing that is over by its clock.
+            let call = Call::of(&self.hub.works[work].record);
+            if call.is_some_and(|call| call.deadline <= self.wall(self.sessions[sess].process)) {
+                self.deadline(work);
+                continue;
+            }
             self.hand_out(work, sess, key);
         }
     }

@@ -17,6 +17,10 @@ pub(crate) struct Outcome {
     pub(crate) counts: Counts,
 }
 
+/// An answer is kept for so many milliseconds after its deadline: clocks that
+/// are further apart may lose it.
+const KEPT: i64 = 600_000;
+
 /// Something that is planned.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Step {
@@ -145,7 +149,10 @@ fn misfortune(random: &mut Random, clients: usize, mood: Mood) -> Step {
         4 if random.chance(50) => Step::Bye(client),
         4 => Step::Drain(process),
         5 => Step::Kill(process),
-        _ => Step::Clock(process, random.between(0, 8_000_000) as i64 - 4_000_000),
+        _ => Step::Clock(process, {
+            let most = *random.pick(&[2_000, 500_000, 4_000_000]);
+            random.between(0, 2 * most) as i64 - most as i64
+        }),
     }
 }
 
@@ -177,7 +184,10 @@ impl World {
                 self.drain(process);
             }
             Step::Kill(_) | Step::Drain(_) => {}
-            Step::Clock(process, off) => self.processes[process].clock_off = off,
+            Step::Clock(process, off) => {
+                self.processes[process].clock_off = off;
+                self.clocks_far_apart |= off.abs() > KEPT;
+            }
             Step::Calm => self.calm = true,
         }
     }

@@ -94,6 +94,8 @@ pub(crate) struct World {
     pub(crate) random: Random,
     pub(crate) settings: Settings,
     pub(crate) calm: bool,
+    /// Some wall clocks differ by more than an answer is kept.
+    pub(crate) clocks_far_apart: bool,
     queue: BTreeMap<(u64, u64), Happening>,
     ordinal: u64,
     pub(crate) broker: Broker,
@@ -118,6 +120,7 @@ impl World {
             random,
             settings,
             calm: false,
+            clocks_far_apart: false,
             queue: BTreeMap::new(),
             ordinal: 0,
             broker: Broker::default(),
