@@ -242,6 +242,8 @@ impl Session {
         let Some(how) = Answer::of(&answer.record) else { return self.drop_answer(&answer) };
         let request = answer.record.envelope.event.causation_id.as_deref();
         let closed = request.is_some_and(|request| self.calls.was_closed(request));
+        #[cfg(feature = "sabotage")]
+        let closed = closed && !self.sabotaged(super::Sabotage::SecondReply);
         let ours = |call: &Call| call.request.as_ref().map(|cause| cause.id.as_str()) == request;
         match self.calls.open.get_mut(&name) {
             Some(call) if ours(call) && !call.published => {

@@ -130,7 +130,16 @@ impl Deliveries {
         if let Some(token) = token {
             self.by_token.insert(token, id.clone());
         }
-        let held = Held { key, token, frame, lineage, state: State::Out, outputs: Vec::new(), doubtful: None, number: self.count };
+        let held = Held {
+            key,
+            token,
+            frame,
+            lineage,
+            state: State::Out,
+            outputs: Vec::new(),
+            doubtful: None,
+            number: self.count,
+        };
         self.held.insert(id.clone(), held);
         id
     }

@@ -163,18 +163,6 @@ impl Session {
         session
     }
 
-    /// Plants a bug.
-    #[cfg(feature = "sabotage")]
-    #[doc(hidden)]
-    pub fn plant(&mut self, bug: Sabotage) {
-        self.sabotage = Some(bug);
-    }
-
-    #[cfg(feature = "sabotage")]
-    fn sabotaged(&self, bug: Sabotage) -> bool {
-        self.sabotage == Some(bug)
-    }
-
     /// The agent.
     #[must_use]
     pub fn agent(&self) -> &AgentName {
@@ -277,6 +265,10 @@ impl Session {
         self.window.resumed();
         self.reach(true);
         self.tell_subscribed();
+        #[cfg(feature = "sabotage")]
+        if self.sabotaged(Sabotage::NotToldAgain) {
+            return;
+        }
         for id in self.deliveries.unsettled() {
             if let Some(held) = self.deliveries.get(&id) {
                 let frame = deliveries::frame_of(&id, held, &self.trace);

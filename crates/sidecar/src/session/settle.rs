@@ -19,8 +19,8 @@ use super::{
 /// An `ack` whose outputs are being stored.
 #[derive(Debug)]
 pub(super) struct Storing {
-    delivery: Box<str>,
-    confirm: bool,
+    pub(super) delivery: Box<str>,
+    pub(super) confirm: bool,
     receipts: Vec<Option<Result<Stored, PublishError>>>,
 }
 
@@ -34,6 +34,8 @@ impl Session {
         }
         let mut verdicts = Verdicts::default();
         for delivery in ack.deliveries {
+            #[cfg(feature = "sabotage")]
+            self.reopen_sabotaged(&delivery);
             if self.deliveries.is_storing(&delivery, ack.confirm) {
                 continue;
             }
@@ -81,12 +83,16 @@ impl Session {
         }
         let Some(held) = self.deliveries.open(&delivery) else { return self.gone(&delivery) };
         let (first, mut numbers) = (held.lineage.next, std::mem::take(&mut held.outputs));
+        #[cfg(feature = "sabotage")]
+        self.renumber_sabotaged(&mut numbers);
         let count = outputs.len();
         let mut prepared = Vec::with_capacity(count);
         for (index, output) in outputs.into_iter().enumerate() {
             match self.prepare_output(now, output, &delivery, numbers.get(index).copied()) {
                 Ok(output) => prepared.push(output),
                 Err(refusal) => {
+                    #[cfg(feature = "sabotage")]
+                    self.store_sabotaged(prepared);
                     self.renumber(&delivery, first, numbers);
                     return self.output_refused(&delivery, index, refusal);
                 }
@@ -105,6 +111,8 @@ impl Session {
             let ticket = self.ticket(Purpose::Output { ack, index });
             self.out.push(Effect::Publish(ticket, records));
         }
+        #[cfg(feature = "sabotage")]
+        self.settle_sabotaged(ack);
     }
 
     fn prepare_output(
@@ -190,6 +198,8 @@ impl Session {
             None => self.reply_settled(delivery, confirm),
         }
         self.settle(verdicts);
+        #[cfg(feature = "sabotage")]
+        self.confirm_sabotaged(delivery);
     }
 
     // === failure ===

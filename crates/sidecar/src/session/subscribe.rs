@@ -47,8 +47,16 @@ pub(super) struct Subs {
 impl Subs {
     /// With direct work alone, under that ceiling.
     pub(super) fn new(credit: u32) -> Self {
-        let direct =
-            Sub { name: "".into(), receiver: None, action: None, ceiling: credit, joined_with: credit, untold: false, early: None, declared: true };
+        let direct = Sub {
+            name: "".into(),
+            receiver: None,
+            action: None,
+            ceiling: credit,
+            joined_with: credit,
+            untold: false,
+            early: None,
+            declared: true,
+        };
         Self { by_key: [(DIRECT, direct)].into(), last: DIRECT.0 }
     }
 
@@ -182,6 +190,10 @@ impl Session {
 
     /// Keeps an event for later if its `subscribed` hasn't been sent.
     pub(super) fn keep_early(&mut self, key: ConsumerKey, event: ConsumerEvent) -> Option<ConsumerEvent> {
+        #[cfg(feature = "sabotage")]
+        if self.sabotaged(super::Sabotage::DeliveredBeforeSubscribed) {
+            return Some(event);
+        }
         match self.subs.by_key.get_mut(&key).and_then(|sub| sub.early.as_mut()) {
             Some(early) => {
                 early.push(event);
@@ -212,6 +224,8 @@ impl Session {
         };
         sub.ceiling = sub.ceiling.saturating_add(credit.add).min(MAX_CREDIT);
         let ceiling = sub.ceiling;
+        #[cfg(feature = "sabotage")]
+        let ceiling = self.ceiling_sabotaged(ceiling);
         if self.phase == super::Phase::Live {
             self.out.push(Effect::Credit(key, ceiling));
         }

@@ -205,7 +205,9 @@ impl Window {
                 let refusal = refusal_of(error, seq);
                 if refusal.code.leaves_seq_open() {
                     self.failed.insert(seq, (sent, refusal.clone()));
-                } else {
+                } else if *error != PublishError::Conflict {
+                    // Of a conflict the backend knows the first content, and it alone.
+
                     self.remember(seq, sent.digest, Ended::Refused(refusal.clone()));
                 }
                 Err(refusal)

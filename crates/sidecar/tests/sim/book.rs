@@ -17,7 +17,11 @@ pub(crate) enum Note {
     Credit(String, u32),
     /// A verdict on deliveries, each with the session that handed it out, and
     /// the marks of the outputs.
-    Verdict { named: Vec<(String, usize)>, says: Says, outputs: Vec<String> },
+    Verdict {
+        named: Vec<(String, usize)>,
+        says: Says,
+        outputs: Vec<String>,
+    },
     Other,
 }
 
@@ -216,7 +220,10 @@ impl World {
             Heard::Settled(token) => book.stage(*token, Stage::Settled),
             Heard::Gone(token) | Heard::Revoked(token) => book.stage(*token, Stage::Over),
             Heard::Cancelled(request) => {
-                book.given.values_mut().filter(|given| given.event == *request).for_each(|given| given.cancelled = true);
+                book.given
+                    .values_mut()
+                    .filter(|given| given.event == *request)
+                    .for_each(|given| given.cancelled = true);
             }
             Heard::Attached => book.lost = false,
             Heard::Detached => book.lost = true,

@@ -159,7 +159,9 @@ impl World {
     fn problem_of_settle(&mut self, sess: usize, key: ConsumerKey, token: Token, verdict: &Verdict) -> Option<String> {
         let wall = self.wall(self.sessions[sess].process);
         let book = &mut self.sessions[sess].book;
-        let Some(given) = book.given.get_mut(&token) else { return Some(format!("settles {token:?} of another session")) };
+        let Some(given) = book.given.get_mut(&token) else {
+            return Some(format!("settles {token:?} of another session"));
+        };
         let (stage, given) = (std::mem::replace(&mut given.stage, Stage::Settling), given.clone());
         let what = format!("{verdict:?} on {:?} ({}, attempt {})", given.delivery, given.event, given.attempt);
         if given.key != key || stage == Stage::Settling || stage == Stage::Settled {
@@ -174,8 +176,10 @@ impl World {
             Verdict::Ack | Verdict::Reject { .. } if given.deadline.is_some() && !expired => {
                 (said(Says::Ack) || said(Says::Reject)) && book.stored.contains(&format!("answer|{}", given.event))
             }
-            Verdict::Ack => given.said.iter().any(|(says, marks)| *says == Says::Ack && stored(marks))
-                || expired && said(Says::Reject),
+            Verdict::Ack => {
+                given.said.iter().any(|(says, marks)| *says == Says::Ack && stored(marks))
+                    || expired && said(Says::Reject)
+            }
             Verdict::Nack { .. } => said(Says::Nack),
             Verdict::Reject { .. } => said(Says::Reject),
             Verdict::Release => said(Says::Release) || book.draining || expired && !given.said.is_empty(),

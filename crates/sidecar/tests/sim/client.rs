@@ -143,10 +143,9 @@ impl World {
         cause: Option<String>,
     ) -> u64 {
         let text = frame.to_string();
-        self.clients[client].items.insert(
-            seq,
-            Item { mark, text: text.clone(), other: None, answer: None, open: false, call, cause },
-        );
+        self.clients[client]
+            .items
+            .insert(seq, Item { mark, text: text.clone(), other: None, answer: None, open: false, call, cause });
         self.counts.items += 1;
         if self.clients[client].welcomed {
             self.up(client, text, Note::Publish(seq));
@@ -277,7 +276,8 @@ impl World {
         }
         this.resume = Some(welcome.session.parse().expect("the number of a session"));
         this.welcomed = true;
-        let wanted: Vec<_> = this.wanted.iter().filter(|sub| this.subs.get(*sub) != Some(&Sub::Stands)).copied().collect();
+        let wanted: Vec<_> =
+            this.wanted.iter().filter(|sub| this.subs.get(*sub) != Some(&Sub::Stands)).copied().collect();
         wanted.into_iter().for_each(|sub| self.subscribe(client, sub));
         self.resend(client, true);
     }

@@ -1,6 +1,10 @@
 //! The end of a run: everything has come to its end, and enough has happened.
 
-use super::{World, client::Answer, hub::{Place, State}};
+use super::{
+    World,
+    client::Answer,
+    hub::{Place, State},
+};
 
 /// How much happened.
 #[derive(Clone, Copy, Debug, Default)]

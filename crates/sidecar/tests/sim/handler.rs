@@ -167,7 +167,8 @@ impl World {
         if choice == 12 {
             self.up(client, json!({"op": "extend", "delivery": delivery, "for": "30s"}).to_string(), Note::Other);
         }
-        let outputs = if frame["op"] == "ack" && !is_reply { self.outputs(client, delivery, &mut frame) } else { vec![] };
+        let outputs =
+            if frame["op"] == "ack" && !is_reply { self.outputs(client, delivery, &mut frame) } else { vec![] };
         self.say(client, delivery, frame, outputs);
     }
 

@@ -49,8 +49,7 @@ impl World {
             return self.later(100, Happening::Connect(client));
         }
         let same = self.clients[client].process;
-        let process =
-            if living.contains(&same) && self.random.chance(70) { same } else { *self.random.pick(&living) };
+        let process = if living.contains(&same) && self.random.chance(70) { same } else { *self.random.pick(&living) };
         self.clients[client].process = process;
         let conn = self.conns.len();
         self.conns.push(Conn {
