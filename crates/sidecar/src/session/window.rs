@@ -330,11 +330,68 @@ mod tests {
     }
 
     #[test]
-    fn the_first_seq_after_a_resume_may_be_any() {
+    fn after_a_resume_elsewhere_only_what_was_unanswered_comes_again() {
+        let mut window = Window::new(3, true);
+        hand(&mut window, 41);
+        hand(&mut window, 44);
+        window.receipt(41, &stored()).unwrap().unwrap();
+        hand(&mut window, 46);
+        assert_eq!(code(window.admit(48, 48)), Code::SeqGap, "more than a window can't have been unanswered");
+        hand(&mut window, 47);
+    }
+
+    #[test]
+    fn after_a_resume_nothing_leaps_over_what_was_refused() {
         let mut window = Window::new(8, true);
         hand(&mut window, 41);
-        hand(&mut window, 42);
-        assert_eq!(code(window.admit(44, 44)), Code::SeqGap);
+        window.receipt(41, &Err(PublishError::InDoubt("gone".into()))).unwrap().unwrap_err();
+        for seq in [43, 45] {
+            assert_eq!(code(window.admit(seq, seq)), Code::InDoubt);
+        }
+        assert!(matches!(window.admit(41, 41), Admission::Hand(Some(_))));
+        window.handed(41, Sent { digest: 41, output: None });
+        assert_eq!(code(window.admit(46, 46)), Code::InDoubt, "43 is due");
+        hand(&mut window, 43);
+        assert_eq!(code(window.admit(46, 46)), Code::InDoubt, "45 is due");
+        hand(&mut window, 45);
+        hand(&mut window, 46);
+    }
+
+    #[test]
+    fn a_window_that_is_full_after_a_resume_keeps_the_order() {
+        let mut window = Window::new(2, false);
+        hand(&mut window, 1);
+        hand(&mut window, 2);
+        window.resumed();
+        assert_eq!(window.admit(1, 1), Admission::UnderWay);
+        assert_eq!(code(window.admit(3, 3)), Code::Busy);
+        window.receipt(1, &stored()).unwrap().unwrap();
+        assert_eq!(code(window.admit(4, 4)), Code::Busy, "3 comes first");
+        hand(&mut window, 3);
+    }
+
+    #[test]
+    fn what_can_not_be_read_ends_its_seq_only_where_it_is_due() {
+        let mut window = Window::new(8, false);
+        hand(&mut window, 1);
+        window.receipt(1, &Err(PublishError::Unavailable("full".into()))).unwrap().unwrap_err();
+        let unreadable = || Refusal::new(Code::Protocol, "unreadable");
+        assert_eq!(window.refuse(2, unreadable()).code, Code::BackendUnavailable, "1 is open");
+        assert!(matches!(window.admit(1, 1), Admission::Hand(Some(_))));
+        window.handed(1, Sent { digest: 1, output: None });
+        assert_eq!(window.refuse(3, unreadable()).code, Code::SeqGap, "2 is due");
+        assert_eq!(window.refuse(2, unreadable()).code, Code::Protocol);
+        assert_eq!(window.refuse(2, unreadable()).code, Code::Protocol, "the same answer again");
+        hand(&mut window, 3);
+    }
+
+    #[test]
+    fn other_content_that_came_first_does_not_stand_for_the_right_one() {
+        let mut window = Window::new(8, true);
+        assert_eq!(window.admit(7, 70), Admission::Hand(None));
+        window.handed(7, Sent { digest: 70, output: None });
+        window.receipt(7, &Err(PublishError::Conflict)).unwrap().unwrap_err();
+        assert_eq!(window.admit(7, 7), Admission::Hand(None), "the backend knows which was first");
     }
 
     #[test]

@@ -14,11 +14,11 @@ fn published_is_told_only_after_the_brokers_answer() {
     );
 }
 
-fn request(seq: u64, call: &str) -> Value {
+pub(super) fn request(seq: u64, call: &str) -> Value {
     json!({"op":"request","seq":seq,"call":call,"deadline":"10s","event":{"type":"AskQuery"},"routing":{"to":"/b"}})
 }
 
-fn answer(request_id: &str) -> Record {
+pub(super) fn answer(request_id: &str) -> Record {
     let mut record = record("r1", Headers::default().with(header::CALL, "c1").with(header::STATUS, "ok"));
     record.position.class = Class::Inbox;
     let envelope = Arc::make_mut(&mut record.envelope);
@@ -26,7 +26,7 @@ fn answer(request_id: &str) -> Record {
     record
 }
 
-fn ask(play: &mut Play) -> String {
+pub(super) fn ask(play: &mut Play) -> String {
     let effects = play.say(&request(1, "c1"));
     let Effect::Publish(_, records) = &effects[0] else { panic!("{effects:?}") };
     let id = records[0].envelope.event.id.clone();
