@@ -16,6 +16,8 @@ mod io;
 mod publish;
 mod receive;
 mod records;
+#[cfg(feature = "sabotage")]
+mod sabotage;
 mod settle;
 mod subscribe;
 #[cfg(test)]
@@ -33,6 +35,9 @@ use handbell_protocol::{
 };
 
 pub use io::{Directory, Effect, Input, Join, Now, Ticket};
+#[cfg(feature = "sabotage")]
+#[doc(hidden)]
+pub use sabotage::Sabotage;
 
 use self::{
     answer::Answering, calls::Calls, deliveries::Deliveries, publish::Purpose, settle::Storing, subscribe::Subs,
@@ -109,6 +114,8 @@ pub struct Session {
     /// Since when there is no socket.
     lost_at: Option<Duration>,
     out: Vec<Effect>,
+    #[cfg(feature = "sabotage")]
+    sabotage: Option<Sabotage>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -137,6 +144,8 @@ impl Session {
             leaving: false,
             lost_at: None,
             out: Vec::new(),
+            #[cfg(feature = "sabotage")]
+            sabotage: None,
             member: setup.member,
             policy: setup.policy,
             bounds: setup.bounds,
@@ -235,9 +244,7 @@ impl Session {
         if let Some(seq) = error.seq {
             let refusal = Refusal::new(FrameError::CODE, error.reason);
             let publishes = matches!(error.op.as_deref(), Some("publish" | "request"));
-            if publishes && self.window.is_next(seq) {
-                self.window.ended(seq, 0, refusal.clone());
-            }
+            let refusal = if publishes { self.window.refuse(seq, refusal) } else { refusal };
             self.rejected_seq(seq, refusal);
             return;
         }
@@ -259,6 +266,11 @@ impl Session {
         self.lost_at = None;
         self.window.resumed();
         self.reach(true);
+        self.tell_subscribed();
+        #[cfg(feature = "sabotage")]
+        if self.sabotaged(Sabotage::NotToldAgain) {
+            return;
+        }
         for id in self.deliveries.unsettled() {
             if let Some(held) = self.deliveries.get(&id) {
                 let frame = deliveries::frame_of(&id, held, &self.trace);
