@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
+    hash::{DefaultHasher, Hasher as _},
     sync::Arc,
     time::Duration,
 };
@@ -110,7 +111,8 @@ impl Call {
 #[derive(Debug, Default)]
 pub(super) struct Calls {
     open: BTreeMap<String, Call>,
-    closed: VecDeque<String>,
+    /// Digests of their IDs.
+    closed: VecDeque<u64>,
 }
 
 impl Calls {
@@ -129,14 +131,14 @@ impl Calls {
     }
 
     fn note_closed(&mut self, request: &str) {
-        self.closed.push_back(request.to_owned());
+        self.closed.push_back(digest(request));
         if self.closed.len() > CLOSED {
             self.closed.pop_front();
         }
     }
 
     fn was_closed(&self, request: &str) -> bool {
-        self.closed.iter().any(|closed| closed == request)
+        self.closed.contains(&digest(request))
     }
 }
 
@@ -324,6 +326,13 @@ impl Session {
         }
         self.close_call(&cancel.call, ReplyStatus::Cancelled);
     }
+}
+
+/// Stands for a request's ID, which is longer.
+fn digest(request: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    hasher.write(request.as_bytes());
+    hasher.finish()
 }
 
 /// A default as a header's value, so that it can stand in where this session
