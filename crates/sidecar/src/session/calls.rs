@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
+    hash::{DefaultHasher, Hasher as _},
     sync::Arc,
     time::Duration,
 };
@@ -131,7 +132,8 @@ impl Call {
 #[derive(Debug, Default)]
 pub(super) struct Calls {
     open: BTreeMap<String, Call>,
-    closed: VecDeque<String>,
+    /// Digests of their IDs.
+    closed: VecDeque<u64>,
 }
 
 impl Calls {
@@ -155,14 +157,14 @@ impl Calls {
     }
 
     fn note_closed(&mut self, request: &str) {
-        self.closed.push_back(request.to_owned());
+        self.closed.push_back(digest(request));
         if self.closed.len() > CLOSED {
             self.closed.pop_front();
         }
     }
 
     fn was_closed(&self, request: &str) -> bool {
-        self.closed.iter().any(|closed| closed == request)
+        self.closed.contains(&digest(request))
     }
 }
 
@@ -410,6 +412,13 @@ fn status_of(how: Answer) -> ReplyStatus {
         Answer::NoResponders => ReplyStatus::NoResponders,
         Answer::Cancelled => ReplyStatus::Cancelled,
     }
+}
+
+/// Stands for a request's ID, which is longer.
+fn digest(request: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    hasher.write(request.as_bytes());
+    hasher.finish()
 }
 
 /// A default as a header's value, so that it can stand in where this session

@@ -2,7 +2,7 @@
 //! the last ones that it has, since they may still be named as a cause.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{BTreeMap, VecDeque},
     sync::Arc,
 };
 
@@ -103,23 +103,16 @@ pub(super) enum State {
 pub(super) struct Deliveries {
     secret: [u8; 32],
     count: u64,
-    held: HashMap<Box<str>, Held>,
-    by_token: HashMap<Token, Box<str>>,
-    past: HashMap<Box<str>, Lineage>,
-    past_order: VecDeque<Box<str>>,
+    held: BTreeMap<Box<str>, Held>,
+    by_token: BTreeMap<Token, Box<str>>,
+    /// Settled ones, the last at the end.
+    past: VecDeque<(Box<str>, Lineage)>,
 }
 
 impl Deliveries {
     /// `secret` makes the IDs unguessable.
     pub(super) fn new(secret: [u8; 32]) -> Self {
-        Self {
-            secret,
-            count: 0,
-            held: HashMap::new(),
-            by_token: HashMap::new(),
-            past: HashMap::new(),
-            past_order: VecDeque::new(),
-        }
+        Self { secret, count: 0, held: BTreeMap::new(), by_token: BTreeMap::new(), past: VecDeque::new() }
     }
 
     /// Takes a delivery into the agent's hands and names it.
@@ -214,7 +207,7 @@ impl Deliveries {
     pub(super) fn lineage(&mut self, id: &str) -> Option<&mut Lineage> {
         match self.held.get_mut(id) {
             Some(held) => Some(&mut held.lineage),
-            None => self.past.get_mut(id),
+            None => self.past.iter_mut().rev().find(|(past, _)| **past == *id).map(|(_, lineage)| lineage),
         }
     }
 
@@ -224,14 +217,16 @@ impl Deliveries {
         if let Some(token) = held.token {
             self.by_token.remove(&token);
         }
-        self.past.insert(id.into(), held.lineage.clone());
-        self.past_order.push_back(id.into());
-        if self.past_order.len() > PAST
-            && let Some(oldest) = self.past_order.pop_front()
-        {
-            self.past.remove(&oldest);
+        if self.past.len() == PAST {
+            self.past.pop_front();
         }
+        self.past.push_back((id.into(), held.lineage.clone()));
         Some(held)
+    }
+
+    #[cfg(test)]
+    pub(super) fn kept(&self) -> usize {
+        self.past.len()
     }
 
     /// The deliveries of a consumer, in the order of their handing out.

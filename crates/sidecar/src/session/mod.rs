@@ -24,7 +24,7 @@ mod subscribe;
 mod tests;
 mod window;
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use handbell_backend::PartitionCount;
 use handbell_delivery::{ConsumerKey, DirectSpec, Leave};
@@ -104,9 +104,9 @@ pub struct Session {
     deliveries: Deliveries,
     subs: Subs,
     calls: Calls,
-    purposes: HashMap<Ticket, Purpose>,
-    storing: HashMap<u64, Storing>,
-    answering: HashMap<Box<str>, Answering>,
+    purposes: BTreeMap<Ticket, Purpose>,
+    storing: BTreeMap<u64, Storing>,
+    answering: BTreeMap<Box<str>, Answering>,
     next_ticket: u64,
     phase: Phase,
     /// The agent has said `bye`.
@@ -136,9 +136,9 @@ impl Session {
             deliveries: Deliveries::new(setup.secret),
             subs: Subs::new(setup.credit),
             calls: Calls::default(),
-            purposes: HashMap::new(),
-            storing: HashMap::new(),
-            answering: HashMap::new(),
+            purposes: BTreeMap::new(),
+            storing: BTreeMap::new(),
+            answering: BTreeMap::new(),
             next_ticket: 0,
             phase: Phase::Live,
             leaving: false,
@@ -193,6 +193,13 @@ impl Session {
             Input::Unsent(delivery) => self.unsent(&delivery),
             Input::Tick => self.tick(now, directory),
         }
+    }
+
+    /// How many answers, numbers of outputs and causes are kept.
+    #[cfg(test)]
+    fn kept(&self) -> (usize, usize, usize) {
+        let (answers, outputs) = self.window.kept();
+        (answers, outputs, self.deliveries.kept())
     }
 
     /// Takes what is to be done, in order.

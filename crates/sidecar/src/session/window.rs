@@ -10,9 +10,12 @@
 //! | the next | window free | handed over |
 //! | the next | window full | `busy` |
 //! | above the next | | `seq_gap` |
-//! | below the next, forgotten | | handed over: the backend knows repeats |
+//! | below the next, forgotten | | handed over under its ID: the backend knows repeats |
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
+};
 
 use handbell_backend::{PublishError, Stored};
 use handbell_protocol::{Code, Refusal};
@@ -54,7 +57,6 @@ enum Ended {
 #[derive(Debug)]
 pub(super) struct Window {
     limit: usize,
-    remembered: usize,
     next: u64,
     /// So many of the next seqs may lie above the one that is due: after a
     /// resume, what lies between was answered before.
@@ -64,11 +66,18 @@ pub(super) struct Window {
     /// What was refused and left open without being handed over: nothing leaps
     /// over it.
     refused: BTreeMap<u64, Refusal>,
+    /// The last answers, in full.
     answered: BTreeMap<u64, (u64, Ended)>,
+    /// The numbers of the last outputs that were stored, by seq: a repeat keeps
+    /// its ID, by which the backend knows it.
+    outputs: VecDeque<(u64, u32)>,
 }
 
 /// Stands for the content of what can't be read.
 const UNREADABLE: u64 = 0;
+/// So many answers are kept in full: an idle session is to be small, and of
+/// older repeats the backend knows.
+const ANSWERS: usize = 32;
 const BUSY_WAIT: Duration = Duration::from_millis(50);
 
 impl Window {
@@ -77,13 +86,13 @@ impl Window {
     pub(super) fn new(limit: usize, goes_on: bool) -> Self {
         Self {
             limit,
-            remembered: limit.saturating_mul(2).max(1_024),
             next: 1,
             leaps: if goes_on { limit } else { 0 },
             in_flight: BTreeMap::new(),
             failed: BTreeMap::new(),
             refused: BTreeMap::new(),
             answered: BTreeMap::new(),
+            outputs: VecDeque::new(),
         }
     }
 
@@ -112,7 +121,7 @@ impl Window {
             self.next = self.next.max(due);
         }
         match seq.cmp(&self.next) {
-            std::cmp::Ordering::Less => self.admit_into_window(None),
+            std::cmp::Ordering::Less => self.admit_into_window(self.output_of(seq, digest)),
             std::cmp::Ordering::Equal => {
                 let admission = self.admit_into_window(None);
                 if let Admission::Refuse(refusal) = &admission {
@@ -209,6 +218,7 @@ impl Window {
             Ok(stored) => {
                 let ended = Ended::Stored { id: stored.id.clone(), position: stored.position.to_string() };
                 self.remember(seq, sent.digest, ended);
+                self.remember_output(seq, sent.output);
                 Ok(())
             }
             Err(error) => {
@@ -225,11 +235,29 @@ impl Window {
         })
     }
 
+    #[cfg(test)]
+    pub(super) fn kept(&self) -> (usize, usize) {
+        (self.answered.len(), self.outputs.len())
+    }
+
     fn remember(&mut self, seq: u64, digest: u64, ended: Ended) {
         self.answered.insert(seq, (digest, ended));
-        while self.answered.len() > self.remembered {
+        while self.answered.len() > ANSWERS {
             self.answered.pop_first();
         }
+    }
+
+    fn remember_output(&mut self, seq: u64, output: Option<u64>) {
+        let Some(number) = output.and_then(|number| u32::try_from(number).ok()) else { return };
+        self.outputs.push_back((seq, number));
+        if self.outputs.len() > self.limit.saturating_mul(2).max(1_024) {
+            self.outputs.pop_front();
+        }
+    }
+
+    fn output_of(&self, seq: u64, digest: u64) -> Option<Sent> {
+        let (_, number) = self.outputs.iter().rev().find(|(known, _)| *known == seq)?;
+        Some(Sent { digest, output: Some(u64::from(*number)) })
     }
 }
 
@@ -337,6 +365,20 @@ mod tests {
         window.receipt(1, &stored()).unwrap().unwrap();
         assert_eq!(code(window.admit(4, 4)), Code::Busy);
         hand(&mut window, 3);
+    }
+
+    #[test]
+    fn of_old_repeats_the_backend_knows_by_the_id_that_they_keep() {
+        let mut window = Window::new(100, false);
+        for seq in 1..=100 {
+            assert_eq!(window.admit(seq, seq), Admission::Hand(None));
+            window.handed(seq, Sent { digest: seq, output: (seq < 3).then_some(seq + 10) });
+            window.receipt(seq, &stored()).unwrap().unwrap();
+        }
+        assert!(matches!(window.admit(100, 100), Admission::Stored { .. }));
+        assert_eq!(window.admit(50, 50), Admission::Hand(None));
+        assert_eq!(window.admit(2, 2), Admission::Hand(Some(Sent { digest: 2, output: Some(12) })));
+        assert_eq!(window.answered.len(), ANSWERS);
     }
 
     #[test]

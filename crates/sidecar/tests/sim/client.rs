@@ -287,7 +287,7 @@ impl World {
         item.answer = Some(Answer::Published);
         item.open = false;
         let cause = item.cause.clone();
-        self.answered_for(client, cause);
+        self.answered_for(client, published.seq, cause);
     }
 
     fn rejected(&mut self, client: usize, rejected: &Rejected) {
@@ -295,7 +295,8 @@ impl World {
         if let Some(delivery) = &rejected.delivery {
             return self.verdict_refused(client, delivery, code);
         }
-        let Some(item) = rejected.seq.and_then(|seq| self.clients[client].items.get_mut(&seq)) else { return };
+        let Some(seq) = rejected.seq else { return };
+        let Some(item) = self.clients[client].items.get_mut(&seq) else { return };
         if code.leaves_seq_open() {
             self.counts.told_open += 1;
             if item.other.is_none() {
@@ -310,7 +311,7 @@ impl World {
         }
         item.answer = Some(Answer::Refused(code));
         let cause = item.cause.clone();
-        self.answered_for(client, cause);
+        self.answered_for(client, seq, cause);
     }
 
     // === subscriptions ===

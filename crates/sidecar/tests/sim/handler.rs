@@ -1,6 +1,8 @@
 //! What an agent does with a delivery: publishes on its behalf, then says a
 //! verdict, again where it has to.
 
+use std::collections::BTreeSet;
+
 use handbell_protocol::{
     Code,
     frame::{Deliver, Reply},
@@ -20,7 +22,7 @@ pub(crate) struct Job {
     attempt: u32,
     /// Publishes on its behalf that are still to be made, and that are unanswered.
     to_publish: u64,
-    waits: usize,
+    waits: BTreeSet<u64>,
     /// What was said last.
     said: Option<(Value, Vec<String>)>,
     /// An `ack` with outputs was refused for good.
@@ -60,7 +62,7 @@ impl World {
             is_call: deliver.call.is_some(),
             is_reply: false,
             attempt: deliver.attempt,
-            waits: 0,
+            waits: BTreeSet::new(),
             said: None,
             no_outputs: false,
         };
@@ -79,7 +81,7 @@ impl World {
             is_call: false,
             is_reply: true,
             attempt: 1,
-            waits: 0,
+            waits: BTreeSet::new(),
             said: None,
             no_outputs: false,
         };
@@ -103,10 +105,10 @@ impl World {
     }
 
     /// A publish on behalf of a delivery was answered.
-    pub(crate) fn answered_for(&mut self, client: usize, cause: Option<String>) {
+    pub(crate) fn answered_for(&mut self, client: usize, seq: u64, cause: Option<String>) {
         let Some(delivery) = cause else { return };
         if let Some(job) = self.clients[client].jobs.get_mut(&delivery) {
-            job.waits = job.waits.saturating_sub(1);
+            job.waits.remove(&seq);
             self.later(1, Happening::Work(client, delivery));
         }
     }
@@ -116,9 +118,9 @@ impl World {
         if !self.clients[client].welcomed {
             return self.later(50, Happening::Work(client, delivery.to_owned()));
         }
-        let hasty = self.clients[client].hasty;
+        let (hasty, next) = (self.clients[client].hasty, self.clients[client].items.len() as u64 + 1);
         let Some(job) = self.clients[client].jobs.get_mut(delivery) else { return };
-        if job.waits > 0 || job.said.is_some() {
+        if !job.waits.is_empty() || job.said.is_some() {
             return;
         }
         if hasty && !job.is_reply {
@@ -129,8 +131,8 @@ impl World {
             }
         } else if job.to_publish > 0 {
             job.to_publish -= 1;
-            job.waits += 1;
             let n = job.to_publish;
+            job.waits.insert(next);
             self.publish_for(client, delivery, n);
         } else {
             self.decide(client, delivery);

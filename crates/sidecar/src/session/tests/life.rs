@@ -149,3 +149,20 @@ fn subscribed_is_told_after_the_resume_where_nobody_could_be_told() {
     play.input(Input::Detached);
     assert!(frames(&play.input(Input::Attached)).is_empty(), "told once");
 }
+
+#[test]
+fn an_idle_session_keeps_no_room_for_what_it_once_had() {
+    assert!(size_of::<Session>() < 1_536, "{} bytes", size_of::<Session>());
+    let mut play = Play::with(Policy::default(), 1_024);
+    let key = play.subscribe();
+    for seq in 1..=3_000 {
+        let (d, token) = play.deliver(key, record("e", Headers::default()));
+        let mut frame = publish_frame(seq);
+        frame["cause"] = json!(d);
+        play.say_stored(&frame);
+        play.say(&json!({"op":"ack","deliveries":[d]}));
+        play.input(Input::Consumer(key, ConsumerEvent::Settled(token)));
+    }
+    assert!(play.session.purposes.is_empty() && play.session.storing.is_empty() && play.session.answering.is_empty());
+    assert_eq!(play.session.kept(), (32, 2_048, 1_024), "answers, numbers of outputs, causes");
+}
