@@ -289,7 +289,13 @@ impl Session {
                 call.end = End::Wanted(how);
                 call.due = now.mono + AGAIN;
             }
-            _ => self.close_call(name, how),
+            _ => {
+                // Not before: until then its deadline is whoever's who holds it.
+                if how == Answer::Cancelled {
+                    self.out.push(Effect::Cancel(request.to_owned()));
+                }
+                self.close_call(name, how);
+            }
         }
     }
 
@@ -390,9 +396,6 @@ impl Session {
         };
         if let Some(waiting) = call.waiting.take() {
             self.out.push(waiting.for_the_record(now));
-        }
-        if let Some(request) = &call.request {
-            self.out.push(Effect::Cancel(request.id.clone()));
         }
         match (call.end, call.published) {
             (End::Open | End::Wanted(_), true) => self.conclude(now, &cancel.call, Answer::Cancelled),

@@ -24,6 +24,8 @@ pub(crate) struct Item {
     pub(crate) text: String,
     /// The same number with other content, sent on top of it.
     pub(crate) other: Option<String>,
+    /// The session that has told of its answer: another one knows nothing of it.
+    pub(crate) told_by: Option<usize>,
     pub(crate) answer: Option<Answer>,
     /// What it was told is that it stays open.
     pub(crate) open: bool,
@@ -143,9 +145,10 @@ impl World {
         cause: Option<String>,
     ) -> u64 {
         let text = frame.to_string();
-        self.clients[client]
-            .items
-            .insert(seq, Item { mark, text: text.clone(), other: None, answer: None, open: false, call, cause });
+        self.clients[client].items.insert(
+            seq,
+            Item { mark, text: text.clone(), other: None, told_by: None, answer: None, open: false, call, cause },
+        );
         self.counts.items += 1;
         if self.clients[client].welcomed {
             self.up(client, text, Note::Publish(seq));
@@ -173,7 +176,10 @@ impl World {
 
     /// Gives a stored publish's number to something else.
     pub(crate) fn use_twice(&mut self, client: usize) {
-        let stored = |item: &Item| item.answer == Some(Answer::Published) && item.text.contains("\"t.x\"");
+        let session = self.clients[client].resume;
+        let stored = |item: &Item| {
+            item.told_by == session && item.answer == Some(Answer::Published) && item.text.contains("\"t.x\"")
+        };
         if let Some(seq) = self.any_item(client, stored) {
             let frame = json!({"op": "publish", "seq": seq, "event": {"type": "XEvent"},
                 "payload": format!("other:{client}:{seq}"), "routing": {"topic": "t.x"}});
@@ -227,11 +233,13 @@ impl World {
         }
         let mut texts = Vec::new();
         for (seq, item) in &mut self.clients[client].items {
-            if item.answer.is_none() && (all || item.open) {
+            // What was sent last under a number is what is open.
+            if let Some(other) = &item.other {
+                texts.push((*seq, other.clone()));
+            } else if item.answer.is_none() && (all || item.open) {
                 texts.push((*seq, item.text.clone()));
                 item.open = false;
             }
-            texts.extend(item.other.clone().map(|text| (*seq, text)));
         }
         for (seq, text) in texts {
             self.up(client, text, Note::Publish(seq));
@@ -273,6 +281,7 @@ impl World {
             let before = this.resume.unwrap_or_default();
             this.past.extend(std::mem::take(&mut this.jobs).into_keys().map(|delivery| (delivery, before)));
             this.subs.clear();
+            this.items.values_mut().for_each(|item| item.other = None);
         }
         this.resume = Some(welcome.session.parse().expect("the number of a session"));
         this.welcomed = true;
@@ -283,8 +292,10 @@ impl World {
     }
 
     fn published(&mut self, client: usize, published: &Published) {
+        let session = self.clients[client].resume;
         let Some(item) = self.clients[client].items.get_mut(&published.seq) else { return };
         item.answer = Some(Answer::Published);
+        item.told_by = session;
         item.open = false;
         let cause = item.cause.clone();
         self.answered_for(client, published.seq, cause);
@@ -307,6 +318,10 @@ impl World {
         }
         if code == Code::DuplicateSeq {
             item.other = None;
+            if item.answer.is_none() {
+                item.open = true;
+                self.plan_resend(client);
+            }
             return;
         }
         item.answer = Some(Answer::Refused(code));

@@ -73,7 +73,10 @@ impl World {
                         if item.cause.is_none() && stored != 1 {
                             problems.push(format!("{who} was told as published and is stored {stored} times"));
                         }
+                        // What a lost session had open is told by whoever holds
+                        // the request, which is no session's to do.
                         if !self.clocks_far_apart
+                            && item.told_by == this.resume
                             && item.call.as_ref().is_some_and(|call| !this.replies.contains_key(call))
                         {
                             problems.push(format!("{who} is a request without a reply"));

@@ -226,8 +226,10 @@ fn a_cancelled_call_tells_its_responder() {
     let mut play = Play::new();
     let id = ask(&mut play);
     let effects = play.say(&json!({"op":"cancel","call":"c1"}));
+    let (ticket, record) = conclusion(effects);
+    let effects = play.input(Input::Receipt(ticket, Ok(stored(&record, false))));
     assert!(effects.iter().any(|effect| matches!(effect, Effect::Cancel(request) if *request == id)));
-    assert_eq!(play.store(effects)[0]["status"], "cancelled");
+    assert_eq!(frames(&effects)[0]["status"], "cancelled");
     assert_eq!(frames(&play.say(&json!({"op":"cancel","call":"c1"})))[0]["code"], "protocol");
 }
 
