@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use handbell_backend::{Outgoing, Record, header};
 use handbell_delivery::{ConsumerKey, Token, Verdict};
-use handbell_protocol::frame::{Deliver, Published, Rejected, Reply, ReplyStatus, ServerFrame, Settled};
+use handbell_protocol::frame::{Deliver, Published, Rejected, Reply, ServerFrame, Settled};
 use handbell_sidecar::session::{DIRECT, Effect, Join, Ticket};
 
 use super::{
@@ -270,8 +270,7 @@ impl World {
             return Some(format!("nobody made call {call}"));
         };
         let unanswered = book.in_flight().any(|one| one == *seq) && !book.doubtful.contains(seq);
-        let asked = matches!(reply.status, ReplyStatus::Cancelled);
-        (unanswered && !asked).then(|| format!("the reply of {call} comes before its published"))
+        unanswered.then(|| format!("the reply of {call} comes before its published"))
     }
 
     fn problem_of_settled(&mut self, sess: usize, settled: &Settled) -> Option<String> {

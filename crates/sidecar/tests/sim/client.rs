@@ -155,7 +155,7 @@ impl World {
 
     /// Sends a publish once more, answered or not.
     pub(crate) fn repeat(&mut self, client: usize) {
-        if let Some(seq) = self.any_item(client, |_| true) {
+        if let Some(seq) = self.any_item(client, |item| item.other.is_none()) {
             let item = self.clients[client].items.get_mut(&seq).expect("it is there");
             item.answer = None;
             let text = item.text.clone();
