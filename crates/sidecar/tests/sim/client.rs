@@ -70,6 +70,8 @@ pub(crate) struct Client {
     pub(crate) subs: BTreeMap<&'static str, Sub>,
     pub(crate) wanted: BTreeSet<&'static str>,
     pub(crate) replies: BTreeMap<String, usize>,
+    /// Calls that it has cancelled.
+    pub(crate) cancelled: BTreeSet<String>,
     /// Sends all again that is unanswered, or only what was told as open.
     pub(crate) resends_all: bool,
     /// Publishes on behalf of a delivery behind its ack.
@@ -92,6 +94,7 @@ impl Client {
             subs: BTreeMap::new(),
             wanted,
             replies: BTreeMap::new(),
+            cancelled: BTreeSet::new(),
             resends_all: false,
             hasty: false,
             resend_planned: false,
