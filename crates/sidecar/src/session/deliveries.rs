@@ -236,7 +236,9 @@ impl Deliveries {
 
     /// All that the agent must be told again after a resume, in order.
     pub(super) fn unsettled(&self) -> Vec<Box<str>> {
-        self.in_order(|held| !matches!(held.state, State::Settling { .. }))
+        // Work without a token is over: only its answer is still being stored.
+        let over = |held: &Held| held.token.is_none() && matches!(held.frame, Frame::Work { .. });
+        self.in_order(|held| !matches!(held.state, State::Settling { .. }) && !over(held))
     }
 
     /// The work that answers the request with this event ID.

@@ -5,7 +5,7 @@
 //! | in flight | same content | wait for its receipt |
 //! | answered | same content | the same answer again |
 //! | either | other content | `duplicate_seq` |
-//! | failed, lowest | same content | handed over again |
+//! | failed, lowest | same content, or not stored | handed over again |
 //! | above a failed or refused one | | that one's code |
 //! | the next | window free | handed over |
 //! | the next | window full | `busy` |
@@ -138,11 +138,12 @@ impl Window {
     fn admit_after_failure(&mut self, seq: u64, digest: u64) -> Option<Admission> {
         let (lowest, (sent, refusal)) = self.failed.first_key_value()?;
         if seq == *lowest {
-            if sent.digest != digest {
+            let same = (sent.digest == digest).then(|| sent.clone());
+            if same.is_none() && refusal.code == Code::InDoubt {
                 return Some(Admission::Refuse(reused(seq)));
             }
-            let sent = sent.clone();
-            return Some(self.admit_into_window(Some(sent)));
+            // Other content may come in place of what is not stored.
+            return Some(self.admit_into_window(same));
         }
         if seq < *lowest {
             return None;
@@ -365,6 +366,14 @@ mod tests {
         window.receipt(1, &stored()).unwrap().unwrap();
         assert_eq!(code(window.admit(4, 4)), Code::Busy);
         hand(&mut window, 3);
+    }
+
+    #[test]
+    fn other_content_may_come_in_place_of_what_was_not_stored() {
+        let mut window = Window::new(8, false);
+        hand(&mut window, 1);
+        window.receipt(1, &Err(PublishError::Unavailable("full".into()))).unwrap().unwrap_err();
+        assert_eq!(window.admit(1, 9), Admission::Hand(None));
     }
 
     #[test]

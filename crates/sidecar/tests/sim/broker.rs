@@ -97,6 +97,12 @@ impl Broker {
         self.log.iter().any(|record| is_answer(record) && answers(record))
     }
 
+    /// Whether the record of a request asks for an answer.
+    pub(crate) fn carries_call(&self, mark: &str) -> bool {
+        let of_mark = |record: &&Arc<Record>| mark_of(&record.envelope, record.headers.get(header::STATUS)) == mark;
+        self.log.iter().find(of_mark).is_some_and(|record| record.headers.get(header::CALL).is_some())
+    }
+
     /// How often a mark was stored, on whatever topic it was stored most.
     pub(crate) fn count(&self, mark: &str) -> usize {
         let from = (mark.to_owned(), String::new());

@@ -24,8 +24,6 @@ pub(crate) struct Item {
     pub(crate) text: String,
     /// The same number with other content, sent on top of it.
     pub(crate) other: Option<String>,
-    /// The session that has told of its answer: another one knows nothing of it.
-    pub(crate) told_by: Option<usize>,
     pub(crate) answer: Option<Answer>,
     /// What it was told is that it stays open.
     pub(crate) open: bool,
@@ -72,6 +70,8 @@ pub(crate) struct Client {
     pub(crate) subs: BTreeMap<&'static str, Sub>,
     pub(crate) wanted: BTreeSet<&'static str>,
     pub(crate) replies: BTreeMap<String, usize>,
+    /// Calls that it has cancelled.
+    pub(crate) cancelled: BTreeSet<String>,
     /// Sends all again that is unanswered, or only what was told as open.
     pub(crate) resends_all: bool,
     /// Publishes on behalf of a delivery behind its ack.
@@ -94,6 +94,7 @@ impl Client {
             subs: BTreeMap::new(),
             wanted,
             replies: BTreeMap::new(),
+            cancelled: BTreeSet::new(),
             resends_all: false,
             hasty: false,
             resend_planned: false,
@@ -145,10 +146,9 @@ impl World {
         cause: Option<String>,
     ) -> u64 {
         let text = frame.to_string();
-        self.clients[client].items.insert(
-            seq,
-            Item { mark, text: text.clone(), other: None, told_by: None, answer: None, open: false, call, cause },
-        );
+        self.clients[client]
+            .items
+            .insert(seq, Item { mark, text: text.clone(), other: None, answer: None, open: false, call, cause });
         self.counts.items += 1;
         if self.clients[client].welcomed {
             self.up(client, text, Note::Publish(seq));
@@ -158,7 +158,7 @@ impl World {
 
     /// Sends a publish once more, answered or not.
     pub(crate) fn repeat(&mut self, client: usize) {
-        if let Some(seq) = self.any_item(client, |_| true) {
+        if let Some(seq) = self.any_item(client, |item| item.other.is_none()) {
             let item = self.clients[client].items.get_mut(&seq).expect("it is there");
             item.answer = None;
             let text = item.text.clone();
@@ -176,10 +176,7 @@ impl World {
 
     /// Gives a stored publish's number to something else.
     pub(crate) fn use_twice(&mut self, client: usize) {
-        let session = self.clients[client].resume;
-        let stored = |item: &Item| {
-            item.told_by == session && item.answer == Some(Answer::Published) && item.text.contains("\"t.x\"")
-        };
+        let stored = |item: &Item| item.answer == Some(Answer::Published) && item.text.contains("\"t.x\"");
         if let Some(seq) = self.any_item(client, stored) {
             let frame = json!({"op": "publish", "seq": seq, "event": {"type": "XEvent"},
                 "payload": format!("other:{client}:{seq}"), "routing": {"topic": "t.x"}});
@@ -233,13 +230,11 @@ impl World {
         }
         let mut texts = Vec::new();
         for (seq, item) in &mut self.clients[client].items {
-            // What was sent last under a number is what is open.
-            if let Some(other) = &item.other {
-                texts.push((*seq, other.clone()));
-            } else if item.answer.is_none() && (all || item.open) {
+            if item.answer.is_none() && (all || item.open) {
                 texts.push((*seq, item.text.clone()));
                 item.open = false;
             }
+            texts.extend(item.other.clone().map(|text| (*seq, text)));
         }
         for (seq, text) in texts {
             self.up(client, text, Note::Publish(seq));
@@ -281,7 +276,6 @@ impl World {
             let before = this.resume.unwrap_or_default();
             this.past.extend(std::mem::take(&mut this.jobs).into_keys().map(|delivery| (delivery, before)));
             this.subs.clear();
-            this.items.values_mut().for_each(|item| item.other = None);
         }
         this.resume = Some(welcome.session.parse().expect("the number of a session"));
         this.welcomed = true;
@@ -292,10 +286,8 @@ impl World {
     }
 
     fn published(&mut self, client: usize, published: &Published) {
-        let session = self.clients[client].resume;
         let Some(item) = self.clients[client].items.get_mut(&published.seq) else { return };
         item.answer = Some(Answer::Published);
-        item.told_by = session;
         item.open = false;
         let cause = item.cause.clone();
         self.answered_for(client, published.seq, cause);
@@ -318,10 +310,6 @@ impl World {
         }
         if code == Code::DuplicateSeq {
             item.other = None;
-            if item.answer.is_none() {
-                item.open = true;
-                self.plan_resend(client);
-            }
             return;
         }
         item.answer = Some(Answer::Refused(code));

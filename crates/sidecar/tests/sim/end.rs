@@ -73,12 +73,14 @@ impl World {
                         if item.cause.is_none() && stored != 1 {
                             problems.push(format!("{who} was told as published and is stored {stored} times"));
                         }
-                        // What a lost session had open is told by whoever holds
-                        // the request, which is no session's to do.
-                        if !self.clocks_far_apart
-                            && item.told_by == this.resume
-                            && item.call.as_ref().is_some_and(|call| !this.replies.contains_key(call))
-                        {
+                        // Of a request that nobody could take only its session knows.
+                        // A cancel may be lost with its session, and what it cancelled is over.
+                        let hears = |call: &String| {
+                            this.replies.contains_key(call)
+                                || this.cancelled.contains(call)
+                                || !self.broker.carries_call(&item.mark)
+                        };
+                        if !self.clocks_far_apart && item.call.as_ref().is_some_and(|call| !hears(call)) {
                             problems.push(format!("{who} is a request without a reply"));
                         }
                     }

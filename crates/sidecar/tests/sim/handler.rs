@@ -248,7 +248,8 @@ impl World {
         let this = &self.clients[client];
         let open = this.items.values().filter_map(|item| item.call.clone());
         let open: Vec<_> = open.filter(|call| !this.replies.contains_key(call)).collect();
-        if let Some(call) = open.last().filter(|_| this.welcomed) {
+        if let Some(call) = open.last().filter(|_| this.welcomed).cloned() {
+            self.clients[client].cancelled.insert(call.clone());
             self.up(client, json!({"op": "cancel", "call": call}).to_string(), Note::Other);
         }
     }

@@ -11,7 +11,7 @@ use handbell_delivery::{
     Answer, Call, ConsumerEvent, ConsumerKey, Delivered, Leave, Token, Verdict,
     inbox::{agent_topic, topic_of},
 };
-use handbell_protocol::{AgentName, Target};
+use handbell_protocol::{AgentName, Target, Timestamp};
 use handbell_sidecar::session::Join;
 
 use super::{Happening, World};
@@ -92,6 +92,10 @@ impl Hub {
     }
 }
 
+fn expiry_of(record: &Record) -> Option<Timestamp> {
+    record.headers.get(header::EXPIRY).and_then(|text| Timestamp::parse(text).ok())
+}
+
 /// What a join consumes.
 pub(crate) fn places(sess: usize, key: ConsumerKey, join: &Join) -> Vec<Place> {
     match join {
@@ -151,10 +155,20 @@ impl World {
             }
             let (sess, key) = *self.random.pick(&takers);
             // A sidecar hands out nothing that is over by its clock.
-            let call = Call::of(&self.hub.works[work].record);
-            if call.is_some_and(|call| call.deadline <= self.wall(self.sessions[sess].process)) {
-                self.deadline(work);
-                continue;
+            let record = &self.hub.works[work].record;
+            let wall = self.wall(self.sessions[sess].process);
+            let expired = expiry_of(record).is_some_and(|expiry| expiry <= wall);
+            match (expired, record.headers.get(header::CALL)) {
+                (true, Some(_)) if matches!(self.hub.works[work].place, Place::Inbox(_)) => {
+                    self.deadline(work);
+                    continue;
+                }
+                (true, _) => {
+                    self.hub.works[work].state = State::Done;
+                    self.hub.waiting.remove(&work);
+                    continue;
+                }
+                (false, _) => {}
             }
             self.hand_out(work, sess, key);
         }

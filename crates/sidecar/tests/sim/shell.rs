@@ -82,7 +82,7 @@ impl World {
                 publish_window: self.settings.window,
                 max_event: 400,
                 max_subscriptions: 4,
-                max_calls: 1_000,
+                max_calls: 3,
                 resume_window: Duration::from_millis(RESUME_WINDOW),
                 partitions: PartitionCount::default(),
             },
