@@ -212,7 +212,7 @@ impl World {
                 sub.told = true;
                 (!sub.joined).then(|| "subscribed is told before the consumer stands".into())
             }
-            ServerFrame::Deliver(deliver) => self.problem_of_deliver(sess, deliver),
+            ServerFrame::Deliver(deliver) => self.problem_of_deliver(sess, heard, deliver),
             ServerFrame::Reply(reply) => self.problem_of_reply(sess, reply),
             ServerFrame::Settled(settled) => self.problem_of_settled(sess, settled),
             ServerFrame::Gone(gone) => self.problem_of_gone(sess, heard, &gone.delivery),
@@ -220,7 +220,7 @@ impl World {
         }
     }
 
-    fn problem_of_deliver(&mut self, sess: usize, deliver: &Deliver) -> Option<String> {
+    fn problem_of_deliver(&mut self, sess: usize, heard: &Heard, deliver: &Deliver) -> Option<String> {
         let book = &mut self.sessions[sess].book;
         let what = format!("deliver {} ({})", deliver.delivery, deliver.envelope.event.id);
         let Some(key) = book.key_of(&deliver.sub) else { return Some(format!("{what} for no subscription")) };
@@ -239,7 +239,9 @@ impl World {
             return Some(format!("{what} while draining"));
         }
         let mut fresh = book.given.iter_mut().filter(|(_, given)| given.delivery.is_none() && same(given));
-        let Some((token, given)) = fresh.find(|(_, given)| given.stage == Stage::Out) else {
+        // What came before `subscribed` may be over when it is told, in order.
+        let kept = matches!(heard, Heard::Joined(_));
+        let Some((token, given)) = fresh.find(|(_, given)| given.stage == Stage::Out || kept) else {
             return Some(format!("{what} that it was not given"));
         };
         given.delivery = Some(deliver.delivery.clone());
