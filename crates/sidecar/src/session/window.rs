@@ -130,13 +130,18 @@ impl Window {
                 admission
             }
             std::cmp::Ordering::Greater => {
-                Admission::Refuse(self.refused.get(&self.next).cloned().unwrap_or_else(|| self.gap(seq)))
+                let Some(refusal) = self.refused.get(&self.next).cloned() else {
+                    return Admission::Refuse(self.gap(seq));
+                };
+                self.note_refused(seq, &refusal);
+                Admission::Refuse(refusal)
             }
         }
     }
 
     fn admit_after_failure(&mut self, seq: u64, digest: u64) -> Option<Admission> {
         let (lowest, (sent, refusal)) = self.failed.first_key_value()?;
+        let refusal = refusal.clone();
         if seq == *lowest {
             let same = (sent.digest == digest).then(|| sent.clone());
             if same.is_none() && refusal.code == Code::InDoubt {
@@ -148,10 +153,17 @@ impl Window {
         if seq < *lowest {
             return None;
         }
-        if self.leaps > 0 && seq >= self.next && self.refused.len() <= self.limit {
+        if seq >= self.next {
+            self.note_refused(seq, &refusal);
+        }
+        Some(Admission::Refuse(refusal))
+    }
+
+    /// While seqs may leap, none does over this one.
+    fn note_refused(&mut self, seq: u64, refusal: &Refusal) {
+        if self.leaps > 0 && self.refused.len() <= self.limit {
             self.refused.insert(seq, refusal.clone());
         }
-        Some(Admission::Refuse(refusal.clone()))
     }
 
     /// There is no room for it elsewhere: `busy`, and what follows is too,
@@ -411,10 +423,13 @@ mod tests {
         }
         assert!(matches!(window.admit(41, 41), Admission::Hand(Some(_))));
         window.handed(41, Sent { digest: 41, output: None });
-        assert_eq!(code(window.admit(46, 46)), Code::InDoubt, "43 is due");
+        for seq in [46, 47] {
+            assert_eq!(code(window.admit(seq, seq)), Code::InDoubt, "43 is due");
+        }
         hand(&mut window, 43);
         assert_eq!(code(window.admit(46, 46)), Code::InDoubt, "45 is due");
         hand(&mut window, 45);
+        assert_eq!(code(window.admit(48, 48)), Code::InDoubt, "46 is due");
         hand(&mut window, 46);
     }
 
