@@ -61,6 +61,7 @@ impl Session {
         match self.window.admit(seq, digest) {
             Admission::UnderWay => {}
             Admission::Stored { id, position } => {
+                let position = position.to_string();
                 self.send(ServerFrame::Published(Published { seq, id, position, duplicate: true }));
             }
             Admission::Refuse(refusal) => self.rejected_seq(seq, refusal),
@@ -85,7 +86,7 @@ impl Session {
     ) -> Result<(), Refusal> {
         let seq = publish.seq;
         let dedup = Dedup { key: format!("{}/{seq}", self.producer_text), digest: Some(digest) };
-        let given = id::of_publish(&self.producer, seq);
+        let given = self.ids.of(seq);
         let cause = publish.cause.as_deref();
         let mut prepared = match &call {
             Some(_) => self.prepare_numbered(now, publish.draft?, given, dedup, cause)?,
