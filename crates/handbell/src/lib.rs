@@ -85,7 +85,7 @@ async fn run(cli: &Cli, loaded: &Loaded, screen: Screen) -> Done {
     match &cli.command {
         // These end in order when a signal comes …
         Command::Dev(args) => compose::dev(loaded, args.sidecars, screen, interrupt).await,
-        Command::Sidecar(_) => compose::sidecar(loaded),
+        Command::Sidecar(_) => compose::sidecar(loaded, screen, interrupt).await,
         Command::Sub(args) => commands::subscribe::run(args, config, screen, interrupt).await,
         Command::Respond(args) => commands::respond::run(args, config, screen, interrupt).await,
         // … and these just end.

@@ -39,6 +39,9 @@ const FRAMES: usize = 256;
 /// How long opening may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// How long an answer to a close may take to be written.
+const FAREWELL: Duration = Duration::from_millis(200);
+
 impl Socket {
     /// Opens a connection.
     pub(super) async fn open(address: &Address) -> Result<Self, Error> {
@@ -91,7 +94,11 @@ impl Socket {
         loop {
             match self.0.next().await {
                 Some(Ok(Message::Text(text))) => return Incoming::Text(text.to_string()),
-                Some(Ok(Message::Close(frame))) => return Incoming::Closed(frame),
+                Some(Ok(Message::Close(frame))) => {
+                    // The other end waits for the answer to its close.
+                    drop(tokio::time::timeout(FAREWELL, self.0.flush()).await);
+                    return Incoming::Closed(frame);
+                }
                 Some(Ok(_)) => {}
                 Some(Err(_)) | None => return Incoming::Closed(None),
             }

@@ -7,10 +7,11 @@ use handbell_protocol::{AgentName, TopicPattern, frame::RetryPolicy, time::forma
 use handbell_sidecar::policy::Scope as ScopeEntry;
 
 use super::{
+    check_nats::check_nats,
     files::check_files,
     node::{Node, Step, steps},
     problem::Problem,
-    section::{Config, Keep, Size},
+    section::{BackendKind, Config, Keep, Size},
 };
 
 /// All that is wrong, in the files that it names too.
@@ -31,6 +32,9 @@ pub(super) fn check_values(config: &Config, tree: &Node) -> Vec<Problem> {
     checker.scopes(config);
     checker.retry(config);
     checker.backend(config);
+    if config.backend.kind == BackendKind::Nats {
+        checker.problems.extend(check_nats(&config.backend.nats, &keeps(config), tree));
+    }
     checker.problems
 }
 
@@ -116,6 +120,7 @@ impl Checker<'_> {
         self.numbers("sidecar.read_ahead", sidecar.read_ahead, 65_536);
         self.numbers("sidecar.publish_window", sidecar.publish_window, 65_536);
         self.numbers("sidecar.max_subscriptions", sidecar.max_subscriptions, 4_096);
+        self.numbers("sidecar.max_calls", sidecar.max_calls, 65_536);
         self.numbers("sidecar.max_connections", sidecar.max_connections, 1_000_000);
         self.numbers("sidecar.max_handshakes", sidecar.max_handshakes, 1_000_000);
         self.numbers("sidecar.max_waiting", sidecar.max_waiting, 1_000_000);
