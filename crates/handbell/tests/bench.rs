@@ -11,7 +11,7 @@ fn bench(more: &[&str]) -> Value {
     let base = ["bench", "--quick", "--size", "256", "-o", "json", "-q"];
     let output = handbell(&[&base, more].concat()).output().unwrap();
     assert_eq!(code(&output), 0, "{}", text(&output.stderr));
-    serde_json::from_str(text(&output.stdout)).unwrap()
+    serde_json::from_slice(&output.stdout).unwrap()
 }
 
 fn cases(report: &Value, part: &str) -> Vec<String> {
