@@ -106,7 +106,7 @@ impl Actor {
                 Wake::Happened(Happened::Receipts(receipts)) => {
                     self.inputs(receipts.into_iter().map(|(ticket, receipt)| Input::Receipt(ticket, receipt)));
                 }
-                Wake::Happened(Happened::Joined(input)) => self.inputs(input),
+                Wake::Happened(Happened::Joined(input)) => self.inputs(input.map(|input| *input)),
                 Wake::Time => self.time(),
             }
         }

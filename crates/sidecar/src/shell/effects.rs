@@ -20,7 +20,7 @@ pub(super) enum Happened {
     /// Receipts of one batch.
     Receipts(Vec<(Ticket, Result<Stored, PublishError>)>),
     /// A consumer was made, or can't be; `None`: nobody wants it any more.
-    Joined(Option<Input>),
+    Joined(Option<Box<Input>>),
 }
 
 /// A session's ends towards the backend and its consumers.
@@ -90,7 +90,7 @@ impl Hands {
             }
             Some((key, joined)) = self.joining.next() => {
                 let ended = || JoinError::Backend(BackendError::new(Fault::Closed, "join", "the sidecar is shutting down"));
-                Happened::Joined(self.joined(key, joined.unwrap_or_else(|_| Err(ended()))))
+                Happened::Joined(self.joined(key, joined.unwrap_or_else(|_| Err(ended()))).map(Box::new))
             }
             else => std::future::pending().await,
         }
