@@ -19,6 +19,9 @@ use crate::{
 /// How many bytes Handbell's own headers may add to an event.
 const HEADERS_ALLOWANCE: usize = 65_536;
 
+/// What most heads fit in, in bytes.
+const HEAD_ROOM: usize = 512;
+
 /// A record ready to be stored: all that costs time is done.
 #[derive(Debug)]
 pub(crate) struct Encoded {
@@ -59,7 +62,8 @@ impl Encoded {
     /// Encodes a record, and refuses one that is larger than `max_event`.
     pub(crate) fn of(out: Outgoing, namespace: &Namespace, max_event: usize) -> Result<Self, PublishError> {
         let refused = |error: serde_json::Error| PublishError::Refused(format!("it can't be written: {error}"));
-        let head = serde_json::to_vec(&HeadOut { event: &out.envelope.event, routing: &out.envelope.routing })
+        let mut head = Vec::with_capacity(HEAD_ROOM);
+        serde_json::to_writer(&mut head, &HeadOut { event: &out.envelope.event, routing: &out.envelope.routing })
             .map_err(refused)?;
         bounded(head.len() + out.envelope.payload.as_bytes().len(), max_event)?;
         let header_text = match out.headers.is_empty() {

@@ -32,9 +32,9 @@ pub struct Options {
     /// fails as on a full disk. `None`: the disk is the limit.
     pub max_bytes: Option<u64>,
     /// How many of the newest records of each class and lane are kept in memory
-    /// for readers that are level: 16,384 by default.
+    /// for readers that are level: 4,096 by default.
     pub recent_records: usize,
-    /// How many bytes of them: 16 MiB by default.
+    /// How many bytes of them: 4 MiB by default.
     pub recent_bytes: usize,
     /// The wall clock from which broker times come.
     pub clock: Clock,
@@ -60,8 +60,8 @@ impl Options {
             retention: Vec::new(),
             max_event: DEFAULT_MAX_EVENT,
             max_bytes: None,
-            recent_records: 16_384,
-            recent_bytes: 16 * 1_024 * 1_024,
+            recent_records: 4_096,
+            recent_bytes: 4 * 1_024 * 1_024,
             clock: Clock::default(),
         }
     }

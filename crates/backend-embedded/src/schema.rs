@@ -67,7 +67,7 @@ pub(crate) fn prepare_writer(conn: &Connection) -> rusqlite::Result<()> {
     // The writer checkpoints by itself, after it has answered; this is the net below.
     conn.pragma_update(None, "wal_autocheckpoint", 65_536)?;
     conn.pragma_update(None, "journal_size_limit", 67_108_864)?;
-    conn.pragma_update(None, "cache_size", -16_384)
+    conn.pragma_update(None, "cache_size", -4_096)
 }
 
 /// Sets up any connection.

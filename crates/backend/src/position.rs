@@ -70,18 +70,39 @@ impl Position {
 
 impl fmt::Display for Position {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "p1.{}.{}.{}.{:x}.{:x}.{:x}.{}",
-            self.class.as_str(),
-            self.lane.as_str(),
-            self.partition,
-            self.incarnation.0,
-            self.offset,
-            self.time.as_millis(),
-            self.log
-        )
+        // Each event has three positions written: gathered first, in one go.
+        let mut text = String::with_capacity(80 + self.log.len());
+        text.push_str("p1");
+        for name in [self.class.as_str(), self.lane.as_str()] {
+            text.push('.');
+            text.push_str(name);
+        }
+        text.push('.');
+        push_number(&mut text, u64::from(self.partition.0), 10);
+        // A time before 1970 is written as its 64 bits.
+        for number in [self.incarnation.0, self.offset, self.time.as_millis().cast_unsigned()] {
+            text.push('.');
+            push_number(&mut text, number, 16);
+        }
+        text.push('.');
+        text.push_str(&self.log);
+        f.write_str(&text)
     }
+}
+
+/// Appends a number in base 10 or 16.
+fn push_number(text: &mut String, mut number: u64, base: u64) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let (mut digits, mut at) = ([0; 20], 20);
+    loop {
+        at -= 1;
+        digits[at] = DIGITS[(number % base) as usize];
+        number /= base;
+        if number == 0 {
+            break;
+        }
+    }
+    text.extend(digits[at..].iter().copied().map(char::from));
 }
 
 /// A text that is no position.

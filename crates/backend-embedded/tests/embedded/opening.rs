@@ -51,7 +51,7 @@ fn a_path_that_cant_be_a_directory_is_told() {
     std::fs::write(&file, "").unwrap();
     let error = EmbeddedLog::open(Options::dir(file.join("below"))).unwrap_err();
     assert!(matches!(error, OpenError::NotWritable { .. }), "{error}");
-    assert!(error.to_string().contains("choose another"), "{error}");
+    assert!(error.to_string().contains("name a directory"), "{error}");
 }
 
 #[tokio::test]

@@ -1,22 +1,15 @@
 //! The task that stores cursors: all that are wanted at a time are under way
 //! together, and those that the backend answers together are told together.
 
-use std::sync::Arc;
+use std::{future::poll_fn, sync::Arc, task::Poll};
 
 use bytes::Bytes;
-use futures_util::{
-    StreamExt as _,
-    future::BoxFuture,
-    stream::{FuturesUnordered, ReadyChunks},
-};
+use futures_util::{StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 use handbell_backend::{CellVersion, Fault, Partition, StoreOutcome};
 use handbell_groups::{Input, Request, StoreResult};
 
 use super::{cells, runner::Runner};
 use crate::backoff::Backoff;
-
-/// How many answers are told at once.
-const TOGETHER: usize = 256;
 
 /// A cursor to be stored.
 #[derive(Debug)]
@@ -27,17 +20,17 @@ pub(super) struct Store {
     pub(super) expected: Option<CellVersion>,
 }
 
-type UnderWay = ReadyChunks<FuturesUnordered<BoxFuture<'static, Input>>>;
+type UnderWay = FuturesUnordered<BoxFuture<'static, Input>>;
 
 /// Stores what is wanted, until nothing is.
 pub(super) async fn run(runner: Arc<Runner>) {
-    let mut under_way: UnderWay = FuturesUnordered::new().ready_chunks(TOGETHER);
+    let mut under_way = UnderWay::new();
     loop {
         if !begin(&runner, &mut under_way) {
             return;
         }
         tokio::select! {
-            Some(stored) = under_way.next() => runner.tell_all(stored),
+            stored = answered(&mut under_way) => runner.tell_all(stored),
             () = runner.store.notified() => {}
         }
     }
@@ -47,10 +40,22 @@ pub(super) async fn run(runner: Arc<Runner>) {
 fn begin(runner: &Arc<Runner>, under_way: &mut UnderWay) -> bool {
     let mut state = runner.state();
     for store in state.stores.drain(..) {
-        under_way.get_mut().push(Box::pin(one(Arc::clone(runner), store)));
+        under_way.push(Box::pin(one(Arc::clone(runner), store)));
     }
-    state.storing = !under_way.get_ref().is_empty();
+    state.storing = !under_way.is_empty();
     state.storing
+}
+
+/// Waits for an answer, and takes all that are there.
+async fn answered(under_way: &mut UnderWay) -> Vec<Input> {
+    poll_fn(|cx| {
+        let mut answers = Vec::new();
+        while let Poll::Ready(Some(answer)) = under_way.poll_next_unpin(cx) {
+            answers.push(answer);
+        }
+        if answers.is_empty() { Poll::Pending } else { Poll::Ready(answers) }
+    })
+    .await
 }
 
 async fn one(runner: Arc<Runner>, store: Store) -> Input {

@@ -47,7 +47,7 @@ impl Plan {
             parts,
             sizes: if args.size.is_empty() { vec![256, 1_024] } else { args.size.clone() },
             rounds: args.rounds.map_or(full, usize::from),
-            seconds: if args.quick { 0.25 } else { 0.8 },
+            seconds: if args.quick { 0.25 } else { 0.5 },
             dir: args.dir.clone().unwrap_or_else(std::env::temp_dir),
             set: set.to_vec(),
             running,

@@ -11,6 +11,9 @@ use super::figures::Rounds;
 pub(super) struct Usage {
     /// Resident memory now.
     pub(super) rss: u64,
+    /// Of it, what belongs to no file: heap and stacks. The rest is mostly the
+    /// program itself, which all its processes share.
+    pub(super) own: u64,
     /// Processor time so far, to a hundredth of a second.
     pub(super) cpu: Duration,
 }
@@ -20,6 +23,7 @@ pub(super) struct Usage {
 pub(super) struct Spent {
     cpu: Rounds,
     rss: Rounds,
+    own: Rounds,
 }
 
 impl Spent {
@@ -28,14 +32,16 @@ impl Spent {
         if let (Some(before), Some(after)) = (before, after) {
             self.cpu.add(after.cpu.saturating_sub(before.cpu).as_secs_f64() * 1e6 / events as f64);
             self.rss.add(mib(after.rss));
+            self.own.add(mib(after.own));
         }
     }
 
-    /// Writes its figures into a row: `cpu_us` for each event, `rss_mib`.
+    /// Writes its figures into a row: `cpu_us` for each event, `rss_mib`, `own_mib`.
     pub(super) fn tell(&self, row: &mut Json) {
         if !self.cpu.is_empty() {
             row["cpu_us"] = self.cpu.json();
             row["rss_mib"] = self.rss.json();
+            row["own_mib"] = self.own.json();
         }
     }
 }
@@ -52,7 +58,7 @@ const TICK: Duration = Duration::from_millis(10);
 pub(super) fn usage(pid: u32) -> Option<Usage> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    Some(Usage { rss: kib(&status, "VmRSS:")?, cpu: cpu(&stat)? })
+    Some(Usage { rss: kib(&status, "VmRSS:")?, own: kib(&status, "RssAnon:")?, cpu: cpu(&stat)? })
 }
 
 fn kib(status: &str, key: &str) -> Option<u64> {

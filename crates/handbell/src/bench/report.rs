@@ -99,16 +99,19 @@ const P99: Column = Column::new("P99", |row| number(&row["us"]["p99"]["median"],
 const P999: Column = Column::new("P99.9", |row| number(&row["us"]["p999"], 0));
 const MAX: Column = Column::new("MAX", |row| number(&row["us"]["max"], 0));
 
-const THROUGHPUT: [Column; 6] = [
+const OWN: Column = Column::new("OWN MiB", |row| number(&row["own_mib"]["median"], 1));
+
+const THROUGHPUT: [Column; 7] = [
     CASE,
     SIZE,
     Column::new("EVENTS/S", |row| number(&row["per_second"]["median"], 0)),
     Column::new("OF DIRECT", |row| number(&row["of_direct"], 2)),
     CPU,
     RSS,
+    OWN,
 ];
 
-const LATENCY: [Column; 11] = [
+const LATENCY: [Column; 12] = [
     CASE,
     SIZE,
     Column::new("RATE/S", |row| row["rate"].to_string()),
@@ -120,9 +123,10 @@ const LATENCY: [Column; 11] = [
     Column::new("ADDS P99", |row| number(&row["added_p99"], 0)),
     CPU,
     RSS,
+    OWN,
 ];
 
-const REQUEST: [Column; 9] = [
+const REQUEST: [Column; 10] = [
     CASE,
     SIZE,
     Column::new("REQUESTS/S", |row| number(&row["per_second"]["median"], 0)),
@@ -132,16 +136,17 @@ const REQUEST: [Column; 9] = [
     MAX,
     CPU,
     RSS,
+    OWN,
 ];
 
 const DELIVERIES: Column = Column::new("DELIVERIES/S", |row| number(&row["deliveries_per_second"]["median"], 0));
 
-const FANOUT: [Column; 5] = [CASE, SIZE, DELIVERIES, CPU, RSS];
+const FANOUT: [Column; 6] = [CASE, SIZE, DELIVERIES, CPU, RSS, OWN];
 
-const GROUPS: [Column; 6] =
-    [CASE, SIZE, Column::new("MS TO MAKE ONE", |row| number(&row["make_ms"], 1)), DELIVERIES, CPU, RSS];
+const GROUPS: [Column; 7] =
+    [CASE, SIZE, Column::new("MS TO MAKE ONE", |row| number(&row["make_ms"], 1)), DELIVERIES, CPU, RSS, OWN];
 
-const START: [Column; 3] = [CASE, Column::new("READY MS", |row| number(&row["ready_ms"]["median"], 0)), RSS];
+const START: [Column; 4] = [CASE, Column::new("READY MS", |row| number(&row["ready_ms"]["median"], 0)), RSS, OWN];
 
 const IDLE: [Column; 5] = [
     CASE,

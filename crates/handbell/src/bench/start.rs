@@ -17,15 +17,16 @@ pub(super) async fn run(plan: &Plan, progress: &Progress) -> Result<Vec<Json>, F
         return Ok(Vec::new());
     }
     progress.say("start");
-    let (mut ready, mut rss) = (Rounds::default(), Rounds::default());
+    let (mut ready, mut rss, mut memory) = (Rounds::default(), Rounds::default(), Rounds::default());
     for round in 0..plan.rounds {
         progress.round(round, plan.rounds);
         let own = Own::start(plan).await?;
         ready.add(own.ready.as_secs_f64() * 1e3);
         if let Some(usage) = own.pid().and_then(usage) {
             rss.add(mib(usage.rss));
+            memory.add(mib(usage.own));
         }
         own.end().await;
     }
-    Ok(vec![json!({ "case": "empty log", "ready_ms": ready.json(), "rss_mib": rss.json() })])
+    Ok(vec![json!({ "case": "empty log", "ready_ms": ready.json(), "rss_mib": rss.json(), "own_mib": memory.json() })])
 }

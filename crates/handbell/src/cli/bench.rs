@@ -11,7 +11,7 @@ Examples:
   handbell bench                                 everything, in about two minutes
   handbell bench --quick                         everything once and short: does it work, roughly how fast
   handbell bench --only throughput,latency --size 1024 -o json
-  handbell bench --set sidecar.threads=2         the bench's own sidecar with another setting
+  handbell bench --set sidecar.read_ahead=4096   the bench's own sidecar with another setting
   handbell bench --url ws://127.0.0.1:7710/v1/ws --only latency
 
 Without --url it starts sidecars of its own on temporary directories and touches no other data;

@@ -35,8 +35,33 @@ pub fn base32(bytes: &[u8]) -> String {
 /// of (producer, seq).
 #[must_use]
 pub fn of_publish(producer: &Producer, seq: u64) -> String {
-    let digest = digest::of("handbell event id v1 publish", &[producer.to_string().as_bytes(), &seq.to_le_bytes()]);
-    format!("evt-{}-{}", producer.born.compact(), base32_80(&digest))
+    PublishIds::new(producer).of(seq)
+}
+
+/// The IDs of a producer's publishes, with what doesn't change written once.
+#[derive(Clone, Debug)]
+pub struct PublishIds {
+    producer: String,
+    head: String,
+}
+
+impl PublishIds {
+    /// Of one producer.
+    #[must_use]
+    pub fn new(producer: &Producer) -> Self {
+        Self { producer: producer.to_string(), head: format!("evt-{}-", producer.born.compact()) }
+    }
+
+    /// The ID of the publish `seq`: the same as [`of_publish`].
+    #[must_use]
+    pub fn of(&self, seq: u64) -> String {
+        let digest = digest::of("handbell event id v1 publish", &[self.producer.as_bytes(), &seq.to_le_bytes()]);
+        let tail = base32_80(&digest);
+        let mut id = String::with_capacity(self.head.len() + tail.len());
+        id.push_str(&self.head);
+        id.push_str(&tail);
+        id
+    }
 }
 
 /// The ID of the `n`th output (from 0) of handling `cause` by `receiver`: the

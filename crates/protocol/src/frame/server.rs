@@ -122,13 +122,13 @@ pub struct Rejected {
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Deliver {
     /// The subscription; `""` is direct work.
-    pub sub: String,
+    pub sub: Arc<str>,
     /// What settles it; can't be guessed.
     pub delivery: String,
     /// Which delivery of the event this is, from 1.
     pub attempt: u32,
     /// The same for all attempts.
-    pub idempotency_key: String,
+    pub idempotency_key: Arc<str>,
     /// Where it is stored.
     pub position: String,
     /// The event, its payload and its routing.
@@ -272,6 +272,17 @@ impl ServerFrame {
     /// The frame's text.
     #[must_use]
     pub fn to_text(&self) -> String {
-        serde_json::to_string(self).expect("frames have text keys only, so they can be written")
+        let mut text = Vec::with_capacity(self.about());
+        serde_json::to_writer(&mut text, self).expect("frames have text keys only, so they can be written");
+        String::from_utf8(text).expect("JSON is UTF-8")
+    }
+
+    /// About how long its text is, so that it is written without growing.
+    fn about(&self) -> usize {
+        match self {
+            Self::Deliver(deliver) => 1_024 + deliver.envelope.payload.as_bytes().len(),
+            Self::Reply(reply) => 768 + reply.payload.as_bytes().len(),
+            _ => 256,
+        }
     }
 }

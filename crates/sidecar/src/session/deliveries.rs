@@ -68,14 +68,27 @@ pub(super) struct Lineage {
     pub(super) next: u64,
 }
 
-impl Held {
+impl Frame {
     /// The call, where it is a request.
     pub(super) fn call(&self) -> Option<Call> {
-        match &self.frame {
-            Frame::Work { record, .. } => Call::of(record),
-            Frame::Reply(_) => None,
+        match self {
+            Self::Work { record, .. } => Call::of(record),
+            Self::Reply(_) => None,
         }
     }
+}
+
+/// A delivery that the agent holds no more.
+#[derive(Debug)]
+pub(super) struct LetGo {
+    /// Whose it was.
+    pub(super) key: ConsumerKey,
+    /// What settles it.
+    pub(super) token: Option<Token>,
+    /// What the agent was told.
+    pub(super) frame: Frame,
+    /// How far it was.
+    pub(super) state: State,
 }
 
 /// How far a delivery is.
@@ -212,16 +225,16 @@ impl Deliveries {
     }
 
     /// Takes a delivery out of the agent's hands; it can still be a cause.
-    pub(super) fn let_go(&mut self, id: &str) -> Option<Held> {
-        let held = self.held.remove(id)?;
-        if let Some(token) = held.token {
+    pub(super) fn let_go(&mut self, id: &str) -> Option<LetGo> {
+        let (id, Held { key, token, frame, lineage, state, .. }) = self.held.remove_entry(id)?;
+        if let Some(token) = token {
             self.by_token.remove(&token);
         }
         if self.past.len() == PAST {
             self.past.pop_front();
         }
-        self.past.push_back((id.into(), held.lineage.clone()));
-        Some(held)
+        self.past.push_back((id, lineage));
+        Some(LetGo { key, token, frame, state })
     }
 
     #[cfg(test)]
@@ -262,10 +275,10 @@ pub(super) fn frame_of(id: &str, held: &Held, trace: &handbell_protocol::trace::
             let event = &record.envelope.event;
             let span = trace.delivery_span(&event.id, &held.lineage.receiver, *attempt);
             ServerFrame::Deliver(Deliver {
-                sub: sub.to_string(),
+                sub: sub.clone(),
                 delivery: id.to_owned(),
                 attempt: *attempt,
-                idempotency_key: idempotency_key.to_string(),
+                idempotency_key: idempotency_key.clone(),
                 position: record.position.to_string(),
                 envelope: record.envelope.clone(),
                 trace: Trace { traceparent: trace.traceparent(&event.correlation_id, span) },

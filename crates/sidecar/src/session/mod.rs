@@ -30,6 +30,7 @@ use handbell_backend::PartitionCount;
 use handbell_delivery::{ConsumerKey, DirectSpec, Leave};
 use handbell_protocol::{
     AgentName, Producer, Refusal, Segment,
+    event::id::PublishIds,
     frame::{ClientFrame, ErrorFrame, FrameError, Gone, Rejected, ServerFrame},
     trace::TraceIds,
 };
@@ -44,6 +45,9 @@ use self::{
     window::Window,
 };
 use crate::policy::Policy;
+
+/// How long a list of effects is kept for the next inputs.
+const KEPT_EFFECTS: usize = 128;
 
 /// The consumer of direct work, replies included.
 pub const DIRECT: ConsumerKey = ConsumerKey(0);
@@ -94,7 +98,7 @@ pub struct Bounds {
 #[derive(Debug)]
 pub struct Session {
     agent: AgentName,
-    producer: Producer,
+    ids: PublishIds,
     producer_text: Arc<str>,
     member: String,
     policy: Arc<Policy>,
@@ -150,7 +154,7 @@ impl Session {
             policy: setup.policy,
             bounds: setup.bounds,
             trace: setup.trace,
-            producer: setup.producer,
+            ids: PublishIds::new(&setup.producer),
             producer_text,
             agent,
         };
@@ -205,6 +209,15 @@ impl Session {
     /// Takes what is to be done, in order.
     pub fn effects(&mut self) -> Vec<Effect> {
         std::mem::take(&mut self.out)
+    }
+
+    /// Gives the list of [`Session::effects`] back, to be filled again; one that
+    /// has become long is let go.
+    pub fn reuse(&mut self, mut effects: Vec<Effect>) {
+        if self.out.is_empty() && effects.capacity() <= KEPT_EFFECTS {
+            effects.clear();
+            self.out = effects;
+        }
     }
 
     /// When [`Input::Tick`] is due next, by [`Now::mono`].

@@ -71,6 +71,7 @@ impl Session {
         match admission {
             Admission::UnderWay => {}
             Admission::Stored { id, position } => {
+                let position = position.to_string();
                 self.send(ServerFrame::Published(Published { seq, id, position, duplicate: true }));
             }
             Admission::Refuse(refusal) => self.rejected_seq(seq, refusal),
@@ -104,7 +105,7 @@ impl Session {
         let dedup = Dedup { key: format!("{}/{seq}", self.producer_text), digest: Some(digest) };
         #[cfg(feature = "sabotage")]
         let dedup = self.dedup_sabotaged(dedup);
-        let given = id::of_publish(&self.producer, seq);
+        let given = self.ids.of(seq);
         let cause = publish.cause.as_deref();
         let mut prepared = match &call {
             Some(_) => self.prepare_numbered(now, publish.draft?, given, dedup, cause)?,

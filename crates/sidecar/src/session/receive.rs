@@ -96,7 +96,7 @@ impl Session {
         let Some(held) = self.deliveries.let_go(&id) else { return };
         if matches!(held.state, State::Settling { .. }) {
             self.gone(&id);
-        } else if held.call().is_some_and(|call| call.deadline <= now.wall) {
+        } else if held.frame.call().is_some_and(|call| call.deadline <= now.wall) {
             self.send(ServerFrame::Cancelled { delivery: id.to_string() });
         }
     }

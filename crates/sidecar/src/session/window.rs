@@ -17,7 +17,7 @@ use std::{
     time::Duration,
 };
 
-use handbell_backend::{PublishError, Stored};
+use handbell_backend::{Position, PublishError, Stored};
 use handbell_protocol::{Code, Refusal};
 
 /// A publish that the broker has, or has had.
@@ -41,7 +41,7 @@ pub(super) enum Admission {
         /// The event's ID.
         id: String,
         /// Its position.
-        position: String,
+        position: Position,
     },
     /// Refuse it.
     Refuse(Refusal),
@@ -49,7 +49,7 @@ pub(super) enum Admission {
 
 #[derive(Debug)]
 enum Ended {
-    Stored { id: String, position: String },
+    Stored { id: String, position: Position },
     Refused(Refusal),
 }
 
@@ -229,7 +229,7 @@ impl Window {
         let sent = self.in_flight.remove(&seq)?;
         Some(match result {
             Ok(stored) => {
-                let ended = Ended::Stored { id: stored.id.clone(), position: stored.position.to_string() };
+                let ended = Ended::Stored { id: stored.id.clone(), position: stored.position.clone() };
                 self.remember(seq, sent.digest, ended);
                 self.remember_output(seq, sent.output);
                 Ok(())

@@ -3,13 +3,14 @@
 
 use std::sync::Arc;
 
+use handbell_delivery::{ConsumerEvent, ConsumerKey};
 use handbell_protocol::frame::{ClientFrame, ServerFrame, Welcome};
 use tokio::sync::mpsc;
 
 use super::{
     clock::Clock,
     directory::ViewDirectory,
-    effects::Hands,
+    effects::{Hands, Happened},
     liveness::{Liveness, Patience, Remedy},
     outbox::Outbox,
     server::Shared,
@@ -68,7 +69,8 @@ struct Attached {
 enum Wake {
     Turn(Turn),
     Command(Option<Command>),
-    Inputs(Vec<Input>),
+    Consumers(Vec<(ConsumerKey, ConsumerEvent)>),
+    Happened(Happened),
     Time,
 }
 
@@ -98,7 +100,13 @@ impl Actor {
             match self.wake().await {
                 Wake::Turn(turn) => self.turned(turn),
                 Wake::Command(command) => self.commanded(command),
-                Wake::Inputs(inputs) => inputs.into_iter().for_each(|input| self.input(input)),
+                Wake::Consumers(events) => {
+                    self.inputs(events.into_iter().map(|(key, event)| Input::Consumer(key, event)));
+                }
+                Wake::Happened(Happened::Receipts(receipts)) => {
+                    self.inputs(receipts.into_iter().map(|(ticket, receipt)| Input::Receipt(ticket, receipt)));
+                }
+                Wake::Happened(Happened::Joined(input)) => self.inputs(input.map(|input| *input)),
                 Wake::Time => self.time(),
             }
         }
@@ -114,10 +122,8 @@ impl Actor {
         tokio::select! {
             turn = turn(self.socket.as_mut(), max_outbox) => Wake::Turn(turn),
             command = self.commands.recv() => Wake::Command(command),
-            events = mailbox.take() => {
-                Wake::Inputs(events.into_iter().map(|(key, event)| Input::Consumer(key, event)).collect())
-            }
-            happened = self.hands.happened() => Wake::Inputs(happened),
+            events = mailbox.take() => Wake::Consumers(events),
+            happened = self.hands.happened() => Wake::Happened(happened),
             () = tokio::time::sleep_until(deadline) => Wake::Time,
         }
     }
@@ -129,8 +135,16 @@ impl Actor {
     }
 
     fn input(&mut self, input: Input) {
+        self.inputs([input]);
+    }
+
+    /// Inputs that came together, made as they are taken in: many are large.
+    fn inputs(&mut self, inputs: impl IntoIterator<Item = Input>) {
         let directory = ViewDirectory(self.shared.member.view());
-        self.session.handle(self.clock.now(), &directory, input);
+        let now = self.clock.now();
+        for input in inputs {
+            self.session.handle(now, &directory, input);
+        }
     }
 
     // === the socket ===
@@ -259,9 +273,11 @@ impl Actor {
     // === effects ===
 
     async fn perform(&mut self) {
-        for effect in self.session.effects() {
+        let mut effects = self.session.effects();
+        for effect in effects.drain(..) {
             self.effect(effect);
         }
+        self.session.reuse(effects);
         self.hands.hand_over().await;
         let now = self.clock.now().mono;
         if let Some(socket) = &mut self.socket

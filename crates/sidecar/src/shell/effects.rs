@@ -15,6 +15,14 @@ type Receipts = (Vec<(Ticket, usize)>, Vec<Result<Stored, PublishError>>);
 /// A consumer that was made, or why not; or the task that made it has ended.
 type Joining = (ConsumerKey, Result<Result<Consumer, JoinError>, tokio::task::JoinError>);
 
+/// What came of something that was under way.
+pub(super) enum Happened {
+    /// Receipts of one batch.
+    Receipts(Vec<(Ticket, Result<Stored, PublishError>)>),
+    /// A consumer was made, or can't be; `None`: nobody wants it any more.
+    Joined(Option<Box<Input>>),
+}
+
 /// A session's ends towards the backend and its consumers.
 pub(super) struct Hands {
     member: Member,
@@ -73,16 +81,16 @@ impl Hands {
 
     /// Waits for receipts, one for each ticket of a batch, or for a consumer
     /// that was made. Cancel-safe. Never answers while nothing is under way.
-    pub(super) async fn happened(&mut self) -> Vec<Input> {
+    pub(super) async fn happened(&mut self) -> Happened {
         tokio::select! {
             Some((tickets, results)) = self.receipts.next() => {
                 let mut results = results.into_iter();
-                let whole = |(ticket, count)| Input::Receipt(ticket, whole(results.by_ref().take(count)));
-                tickets.into_iter().map(whole).collect()
+                let whole = |(ticket, count)| (ticket, whole(results.by_ref().take(count)));
+                Happened::Receipts(tickets.into_iter().map(whole).collect())
             }
             Some((key, joined)) = self.joining.next() => {
                 let ended = || JoinError::Backend(BackendError::new(Fault::Closed, "join", "the sidecar is shutting down"));
-                self.joined(key, joined.unwrap_or_else(|_| Err(ended()))).into_iter().collect()
+                Happened::Joined(self.joined(key, joined.unwrap_or_else(|_| Err(ended()))).map(Box::new))
             }
             else => std::future::pending().await,
         }

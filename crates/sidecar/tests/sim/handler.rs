@@ -48,7 +48,7 @@ impl World {
             return;
         }
         let event = deliver.envelope.event.id.clone();
-        let receiver = match (deliver.sub.as_str(), &deliver.envelope.routing.to) {
+        let receiver = match (&*deliver.sub, &deliver.envelope.routing.to) {
             ("g", _) => "g".to_owned(),
             ("", Some(to)) if to.to_string().starts_with("pool:") => to.to_string(),
             ("", _) => self.clients[client].name.to_string(),
