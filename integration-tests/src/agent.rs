@@ -105,7 +105,6 @@ impl Agent {
     }
 
     /// Both directions, for one that doesn't take turns.
-    #[must_use]
     pub fn split(self) -> (SplitSink<Socket, Message>, SplitStream<Socket>) {
         self.socket.split()
     }

@@ -13,6 +13,13 @@ use integration_tests::{
 /// Much more than any of these runs may add to the server's memory.
 const ROOM: u64 = 96 << 20;
 
+/// How many sessions stand, those that wait to be resumed included.
+async fn sessions(server: &Server) -> u64 {
+    let (_, metrics) = integration_tests::get(&server.admin, "/metrics").await.unwrap();
+    let line = metrics.lines().find_map(|line| line.strip_prefix("handbell_sessions ")).unwrap();
+    line.trim().parse().unwrap()
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_crowd_s_counts_match() {
     let dir = tempfile::tempdir().unwrap();
@@ -28,6 +35,12 @@ async fn agents_that_come_and_go_leave_nothing_behind() {
     let seen = churn::run(&server, 600).await.unwrap();
     let (first, last) = (seen[0].1, seen[9].1);
     assert!(last < first + ROOM, "{seen:?}");
+    let few_are_left = async {
+        while sessions(&server).await > 20 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), few_are_left).await.expect("sessions are left behind");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

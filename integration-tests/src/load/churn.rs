@@ -60,7 +60,7 @@ async fn visit(url: &str, number: u64) -> anyhow::Result<()> {
         _ => {}
     }
     agent.ask(&subscribe, "subscribed").await?;
-    if number / 4 % 2 == 0 {
+    if (number / 4).is_multiple_of(2) {
         agent.send(&json!({"op":"bye"})).await?;
         agent.close_code().await?;
     }

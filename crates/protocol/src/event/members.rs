@@ -93,7 +93,7 @@ impl EventDraft {
             "id" => self.id = map.next_value().map_err(at)?,
             "type" => self.event_type = map.next_value::<Option<String>>().map_err(at)?.unwrap_or_default(),
             "source" | "agent_id" => {
-                self.either("agent_id", map.next_value().map_err(at)?, |draft| &mut draft.source)?
+                self.either("agent_id", map.next_value().map_err(at)?, |draft| &mut draft.source)?;
             }
             "timestamp" => self.timestamp = map.next_value().map_err(at)?,
             "version" => self.version = map.next_value().map_err(at)?,
