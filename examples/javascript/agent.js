@@ -1,7 +1,9 @@
 // /frontend: builds the UI for each finished API design, after one question to its designer.
+const { readFileSync } = require("node:fs");
 const { WebSocket } = require("ws");
 
 const URL = process.env.HANDBELL_URL ?? "ws://127.0.0.1:7710/v1/ws";
+const TOKEN_FILE = process.env.HANDBELL_TOKEN_FILE;
 const TRY_AGAIN = ["busy", "backend_unavailable", "in_doubt", "seq_gap"];
 const calls = new Map(); // who waits for a reply, by call
 const unanswered = new Map(); // requests by seq, until they are published or refused
@@ -41,6 +43,7 @@ async function build(f) { // may run twice for one design: the output in the ack
 
 const handlers = {
   welcome(f) {
+    wait = 100;
     say(f.resumed ? "connected, the same session goes on" : "connected, a new session");
     resume = f.resume;
     if (!f.resumed) { // its deliveries come again, so what they have asked is forgotten
@@ -51,7 +54,8 @@ const handlers = {
     }
     for (const seq of unanswered.keys()) sendRequest(seq); // the same seq is stored once
   },
-  deliver: build,
+  deliver: (f) => build(f).catch((fault) => // not what we understand: trying again won't help
+    send({ op: "reject", delivery: f.delivery, reason: `can't read the payload: ${fault.message}` })),
   published: (f) => unanswered.delete(f.seq),
   reply(f) {
     send({ op: "ack", deliveries: [f.delivery] });
@@ -76,9 +80,10 @@ const handlers = {
 };
 
 function connect() {
+  const token = TOKEN_FILE && readFileSync(TOKEN_FILE, "utf8").trim();
   ws = new WebSocket(URL);
-  ws.on("open", () => send({ op: "hello", agent: "/frontend", resume }));
-  ws.on("message", (text) => { const f = JSON.parse(text); wait = 100; handlers[f.op]?.(f); });
+  ws.on("open", () => send({ op: "hello", agent: "/frontend", token, resume }));
+  ws.on("message", (text) => { const f = JSON.parse(text); handlers[f.op]?.(f); });
   ws.on("error", () => {}); // "close" follows
   ws.on("close", () => {
     if (leaving) return say("bye");

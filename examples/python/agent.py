@@ -5,7 +5,8 @@ from websockets.exceptions import WebSocketException
 
 URL = os.environ.get("HANDBELL_URL", "ws://127.0.0.1:7710/v1/ws")
 ONCE = os.environ.get("HANDBELL_ONCE") == "1"
-ws, resume = None, None
+TOKEN_FILE = os.environ.get("HANDBELL_TOKEN_FILE")
+ws, resume, wait = None, None, 0.1
 
 def say(text):
     print(f"/api-designer: {text}", flush=True)
@@ -20,20 +21,25 @@ async def design(f):  # may run twice for one event: what it publishes in the ac
               "routing": {"topic": "project.designs", "partition_key": f["routing"].get("partition_key")}}
     await send("ack", deliveries=[f["delivery"]], publish=[output], confirm=True)
 
+async def answer(f):
+    say(f"{f['event']['source']} asks: {f['payload']['context']}")
+    await send("respond", delivery=f["delivery"], payload={"answer": "50 a page"}, confirm=True)
+
 async def handle(f):
-    global resume
+    global resume, wait
     match f["op"]:
         case "welcome":
+            wait = 0.1
             say("connected, the same session goes on" if f["resumed"] else "connected, a new session")
             resume = f["resume"]
             if not f["resumed"]:
                 await send("subscribe", sub="stories", topics=["project.stories"], group="designers",
                            filter="type=UserStoryApproved")
-        case "deliver" if "call" in f:
-            say(f"{f['event']['source']} asks: {f['payload']['context']}")
-            await send("respond", delivery=f["delivery"], payload={"answer": "50 a page"}, confirm=True)
         case "deliver":
-            await design(f)
+            try:
+                await (answer if "call" in f else design)(f)
+            except (KeyError, TypeError) as fault:  # not what we understand: trying again won't help
+                await send("reject", delivery=f["delivery"], reason=f"can't read the payload: {fault!r}")
         case "settled" if "published" in f:
             say(f"design stored as {f['published'][0]['id']}")
         case "settled":
@@ -50,17 +56,16 @@ async def handle(f):
             resume = None if f["code"] == "unauthorized" else resume  # the log may be a new one
 
 async def main():
-    global ws
+    global ws, wait
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, asyncio.current_task().cancel)
-    wait = 0.1
+    token = open(TOKEN_FILE).read().strip() if TOKEN_FILE else None
     while True:
         with contextlib.suppress(OSError, WebSocketException):
             async with connect(URL, proxy=None) as ws:
                 try:
-                    await send("hello", agent="/api-designer", resume=resume)
+                    await send("hello", agent="/api-designer", token=token, resume=resume)
                     async for text in ws:
                         await handle(json.loads(text))
-                        wait = 0.1
                 except asyncio.CancelledError:  # SIGTERM: what is unfinished is given back at once
                     with contextlib.suppress(WebSocketException):
                         await send("bye")

@@ -3,7 +3,7 @@
 //! nothing else.
 //!
 //! Knows Handbell only from outside: its command line, its ready line and its
-//! frames. It links none of its crates.
+//! frames. It links none of its crates but what starts a broker.
 
 mod agent;
 mod http;

@@ -1,4 +1,4 @@
-//! A `handbell dev` process.
+//! A `handbell dev` or `handbell sidecar` process.
 
 use std::{
     path::{Path, PathBuf},
@@ -31,7 +31,7 @@ pub fn handbell() -> anyhow::Result<PathBuf> {
     })
 }
 
-/// A running `handbell dev`, killed when it is dropped.
+/// A running `handbell dev` or `handbell sidecar`, killed when it is dropped.
 #[derive(Debug)]
 pub struct Server {
     child: Child,
@@ -58,6 +58,22 @@ impl Server {
         let (agents, admin) = addresses(&ready)?;
         let server = Self { child, agents, admin, arguments };
         Ok(server)
+    }
+
+    /// Starts `handbell sidecar` on free ports over the NATS server at `url`.
+    ///
+    /// # Errors
+    /// When it doesn't become ready.
+    pub async fn sidecar(url: &str, more: &[&str]) -> anyhow::Result<Self> {
+        let url = format!("backend.nats.url={url}");
+        let mut arguments: Vec<String> =
+            ["sidecar", "--json", "--backend", "nats", "--set", &url].map(Into::into).into();
+        arguments.extend(more.iter().map(ToString::to_string));
+        let mut first = arguments.clone();
+        first.extend(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"].map(Into::into));
+        let (child, ready) = launch(&first).await?;
+        let (agents, admin) = addresses(&ready)?;
+        Ok(Self { child, agents, admin, arguments })
     }
 
     /// Starts it again on the addresses that it had.

@@ -51,6 +51,19 @@ async fn approve(url: &str, story: &str) -> Value {
     person.ask(&frame, "published").await.unwrap()
 }
 
+/// What no agent expects: neither may die of it.
+async fn nonsense(url: &str) {
+    let mut person = Agent::named(url, "/person").await.unwrap();
+    let odd = [("project.stories", "UserStoryApproved"), ("project.designs", "APIDesignCompleted")];
+    let payloads = [json!({"no": "story"}), Value::Null, json!(5)];
+    let events = payloads.iter().flat_map(|payload| odd.map(|(topic, event_type)| (topic, event_type, payload)));
+    for (seq, (topic, event_type, payload)) in (1..).zip(events) {
+        let frame =
+            json!({"op":"publish","seq":seq,"event":{"type":event_type},"payload":payload,"routing":{"topic":topic}});
+        person.ask(&frame, "published").await.unwrap();
+    }
+}
+
 /// A group reads from when it is made: a story must wait until both are there.
 async fn wait_for_groups(server: &Server, groups: &[&str]) {
     let until = tokio::time::Instant::now() + PATIENCE;
@@ -87,6 +100,7 @@ async fn the_agents_of_the_readme_work_together_and_survive_a_restart() {
     let frontend = start(node(), "javascript/agent.js", &server.agents[1]);
 
     wait_for_groups(&server, &["designers", "frontends"]).await;
+    nonsense(&server.agents[0]).await;
     let story = approve(&server.agents[0], "list items").await;
     let build = built(&server.agents[0], &story).await;
     assert_eq!(build["event"]["type"], "ImplementationCompletedEvent");

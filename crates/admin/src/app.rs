@@ -70,18 +70,35 @@ pub fn router(options: Options) -> Router {
         .route("/groups", get(groups::list))
         .route("/events", get(events::list))
         .route_layer(middleware::from_fn_with_state((app.clone(), Role::Viewer), require));
+    let page = Router::new()
+        .route("/", get(|| async { Html(PAGE) }))
+        .route("/api/v1/openapi.json", get(|| async { ([("content-type", "application/json")], OPENAPI) }))
+        .nest("/api/v1", api)
+        .fallback(|| async { Problem::not_found("there is nothing here; /api/v1/openapi.json lists what there is") });
+    guarded(page.merge(own(&app)), app)
+}
+
+/// What a sidecar by itself serves: probes, metrics and its drain.
+pub fn sidecar_router(options: Options) -> Router {
+    let app = Arc::new(App { options, scans: Semaphore::new(SCANS) });
+    let nothing = "there is nothing here but /livez, /readyz, /metrics and /drain";
+    guarded(own(&app).fallback(move || async move { Problem::not_found(nothing) }), app)
+}
+
+/// What concerns this process alone.
+fn own(app: &Arc<App>) -> Router<Arc<App>> {
     let acts = Router::new()
         .route("/drain", post(drain::post))
-        .route_layer(middleware::from_fn_with_state((app.clone(), Role::Operator), require));
+        .route_layer(middleware::from_fn_with_state((Arc::clone(app), Role::Operator), require));
     Router::new()
-        .route("/", get(|| async { Html(PAGE) }))
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(health::ready))
         .route("/metrics", get(metrics::get))
-        .route("/api/v1/openapi.json", get(|| async { ([("content-type", "application/json")], OPENAPI) }))
-        .nest("/api/v1", api)
         .merge(acts)
-        .fallback(|| async { Problem::not_found("there is nothing here; /api/v1/openapi.json lists what there is") })
+}
+
+fn guarded(routes: Router<Arc<App>>, app: Arc<App>) -> Router {
+    routes
         .method_not_allowed_fallback(|| async { Problem::method().into_response() })
         .layer(middleware::from_fn_with_state(app.clone(), guard::check))
         .with_state(app)

@@ -23,4 +23,4 @@ mod scan;
 mod topics;
 
 pub use access::{Access, Role};
-pub use app::{Options, SidecarHandle, router};
+pub use app::{Options, SidecarHandle, router, sidecar_router};

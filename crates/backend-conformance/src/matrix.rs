@@ -5,7 +5,8 @@ use std::{fmt::Write, path::Path};
 use crate::{Case, Failure, Fate, Outcome, Results, cases};
 
 /// The columns: names of providers, and their headings.
-const COLUMNS: &[(&str, &str)] = &[("embedded", "embedded"), ("embedded-memory", "embedded, in memory")];
+const COLUMNS: &[(&str, &str)] =
+    &[("embedded", "embedded"), ("embedded-memory", "embedded, in memory"), ("nats", "NATS JetStream")];
 
 const BEGIN: &str = "<!-- matrix:begin -->";
 const END: &str = "<!-- matrix:end -->";

@@ -12,7 +12,7 @@ use crate::{
     reading::begins,
     scan::{OFFSETS, record_at},
     starts::Begin,
-    stream::{StreamKey, Wanted},
+    stream::{Bell, StreamKey, Wanted},
 };
 
 /// The records at `positions`, as far as they are there.
@@ -53,7 +53,7 @@ pub(crate) async fn lag(engine: &Arc<Engine>, key: StreamKey, spec: &TailSpec) -
         }
     }
     let Some(first) = after.iter().flatten().min().copied() else { return Ok(0) };
-    let wanted = Wanted { topics: spec.topics.clone().into(), notify: Arc::default() };
+    let wanted = Wanted { topics: spec.topics.clone().into(), bell: Bell::One(Arc::default()) };
     let channels: Vec<i64> = {
         let stream = engine.stream(&key);
         let state = stream.lock();

@@ -1,7 +1,11 @@
 //! Connections that read, off the runtime's workers.
 //!
 //! On disk a few connections of their own, each with its own snapshot; in
-//! memory the writer's only connection, between its transactions.
+//! memory the writer's only connection, between its transactions. A reading
+//! runs to its end whether or not its caller is polled, so that a sleeping
+//! caller keeps no connection from the others.
+
+mod line;
 
 use std::{
     path::PathBuf,
@@ -10,12 +14,13 @@ use std::{
 
 use handbell_backend::BackendError;
 use rusqlite::{Connection, OpenFlags, Transaction};
-use tokio::sync::Semaphore;
+use tokio::sync::oneshot;
 
 use crate::{
     error::{ReadFailure, closed},
     schema,
 };
+use line::Line;
 
 /// How many readings of the disk run at once; others wait.
 const READERS: usize = 4;
@@ -32,7 +37,7 @@ pub(crate) fn lock(conn: &Mutex<Connection>) -> MutexGuard<'_, Connection> {
 #[derive(Debug)]
 pub(crate) struct Readers {
     source: Arc<Source>,
-    slots: Semaphore,
+    line: Arc<Line>,
 }
 
 #[derive(Debug)]
@@ -57,7 +62,7 @@ impl Readers {
     }
 
     fn of(source: Source) -> Self {
-        Self { source: Arc::new(source), slots: Semaphore::new(READERS) }
+        Self { source: Arc::new(source), line: Arc::new(Line::new(READERS)) }
     }
 
     /// Runs `job` on one snapshot. Cancel-safe: a dropped call has no effect.
@@ -66,10 +71,15 @@ impl Readers {
         T: Send + 'static,
         F: FnOnce(&Transaction<'_>) -> Result<T, ReadFailure> + Send + 'static,
     {
-        let _slot = self.slots.acquire().await.map_err(|_| closed(doing))?;
         let source = Arc::clone(&self.source);
-        let run = tokio::task::spawn_blocking(move || source.run(job));
-        match run.await {
+        let (answer, answered) = oneshot::channel();
+        let run = move || {
+            if !answer.is_closed() {
+                drop(answer.send(source.run(job)));
+            }
+        };
+        let _place = self.line.join(run).ok_or_else(|| closed(doing))?;
+        match answered.await {
             Ok(result) => result.map_err(|failure| failure.verb(doing)),
             Err(_) => Err(closed(doing)),
         }
@@ -77,7 +87,7 @@ impl Readers {
 
     /// Refuses readings from now on and closes what is idle.
     pub(crate) fn close(&self) {
-        self.slots.close();
+        self.line.close();
         self.source.clear();
     }
 }

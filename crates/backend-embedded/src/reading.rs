@@ -11,13 +11,12 @@ use std::{
 
 use handbell_backend::{BackendError, Partition, Position, Record, TailSpec, Trimmed};
 use handbell_protocol::Timestamp;
-use tokio::sync::Notify;
 
 use crate::{
     engine::Engine,
     scan::{Batch, Plan},
     starts::{self, Begin, Place},
-    stream::{Listener, Look, Stream, StreamKey, Trim, Wanted},
+    stream::{Bell, Listener, Look, Stream, StreamKey, Trim, Wanted},
 };
 
 /// How many records one batch from the database has at most.
@@ -64,15 +63,15 @@ enum Next {
 }
 
 impl Reading {
-    /// Opens a place; `notify` is woken when there may be more.
+    /// Opens a place; `bell` is rung when there may be more.
     pub(crate) async fn open(
         engine: &Arc<Engine>,
         key: StreamKey,
         spec: &TailSpec,
-        notify: Arc<Notify>,
+        bell: Bell,
     ) -> Result<Self, BackendError> {
         let stream = engine.stream(&key);
-        let wanted = Wanted { topics: spec.topics.clone().into(), notify };
+        let wanted = Wanted { topics: spec.topics.clone().into(), bell };
         let listener = Listener::join(&stream, &wanted);
         let begins = begins(engine, &key, spec).await?;
         let mut partitions = vec![None; usize::from(engine.options.partitions.get())];

@@ -11,7 +11,7 @@ use crate::{
     error::closed,
     keeper::Keeper,
     reading::{Got, Reading},
-    stream::StreamKey,
+    stream::{Bell, StreamKey},
 };
 
 /// An open tail. It keeps the log open.
@@ -33,7 +33,7 @@ impl EmbeddedTail {
     ) -> Result<Self, BackendError> {
         let notify = Arc::new(Notify::new());
         let level_at = Some(engine.end());
-        let reading = Reading::open(engine, key, spec, Arc::clone(&notify)).await?;
+        let reading = Reading::open(engine, key, spec, Bell::One(Arc::clone(&notify))).await?;
         Ok(Self { reading, engine: Arc::clone(engine), notify, level_at, _keeper: Arc::clone(keeper) })
     }
 

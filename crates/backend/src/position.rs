@@ -1,6 +1,10 @@
 //! Positions: where a record lies, in which life of which log.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    hash::{Hash, Hasher},
+    sync::Arc,
+};
 
 use handbell_protocol::{Lane, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -16,7 +20,9 @@ pub struct Incarnation(pub u64);
 
 /// Where a record lies. Offsets of one (log, partition, lane) and incarnation
 /// grow with the order of storing and are never used again; they need not be dense.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+///
+/// Two positions are equal when they name the same place, whatever time they carry.
+#[derive(Clone, Debug)]
 pub struct Position {
     /// The log that counts the offset, as the backend names it: a stream, a
     /// Kafka topic. Empty where a class and lane have only one.
@@ -31,8 +37,23 @@ pub struct Position {
     pub partition: Partition,
     /// The record's place; 0 is before the first.
     pub offset: u64,
-    /// When the broker stored it.
+    /// When the broker stored it. In a receipt it may be a little earlier: not
+    /// before the record was handed over, where the broker doesn't tell more.
     pub time: Timestamp,
+}
+
+impl PartialEq for Position {
+    fn eq(&self, other: &Self) -> bool {
+        self.comparable(other) && self.offset == other.offset
+    }
+}
+
+impl Eq for Position {}
+
+impl Hash for Position {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (self.incarnation, self.class, self.lane, self.partition, self.offset).hash(state);
+    }
 }
 
 impl Position {

@@ -6,7 +6,7 @@ use http_body_util::{BodyExt, Empty};
 use hyper::{
     Request, StatusCode,
     body::{Bytes, Incoming},
-    header::{AUTHORIZATION, HOST},
+    header::{AUTHORIZATION, DATE, HOST},
 };
 use hyper_util::rt::TokioIo;
 use serde_json::Value as Json;
@@ -64,14 +64,23 @@ impl Api {
 
     /// One answer.
     pub(crate) async fn get(&self, path: &str, query: &[(&str, String)]) -> Result<Json, Failure> {
-        let target = target(path, query);
-        let answer = tokio::time::timeout(PATIENCE, self.ask(&target)).await;
-        let (status, body) = answer.map_err(|_| self.unreachable("it does not answer in time"))??;
-        let body: Json = serde_json::from_slice(&body).unwrap_or_default();
-        if status.is_success() { Ok(body) } else { Err(self.refused(status, &body)) }
+        self.get_dated(path, query).await.map(|(body, _)| body)
     }
 
-    async fn ask(&self, target: &str) -> Result<(StatusCode, Bytes), Failure> {
+    /// One answer, and what the server's clock said.
+    pub(crate) async fn get_dated(
+        &self,
+        path: &str,
+        query: &[(&str, String)],
+    ) -> Result<(Json, Option<String>), Failure> {
+        let target = target(path, query);
+        let answer = tokio::time::timeout(PATIENCE, self.ask(&target)).await;
+        let (status, date, body) = answer.map_err(|_| self.unreachable("it does not answer in time"))??;
+        let body: Json = serde_json::from_slice(&body).unwrap_or_default();
+        if status.is_success() { Ok((body, date)) } else { Err(self.refused(status, &body)) }
+    }
+
+    async fn ask(&self, target: &str) -> Result<(StatusCode, Option<String>, Bytes), Failure> {
         let unreachable = |error: &dyn std::error::Error| self.unreachable(&error.to_string());
         let stream = TcpStream::connect(&self.address()).await.map_err(|error| unreachable(&error))?;
         let handshake = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await;
@@ -79,9 +88,10 @@ impl Api {
         let driver = tokio::spawn(connection);
         let answer = sender.send_request(self.request(target)).await.map_err(|error| unreachable(&error))?;
         let status = answer.status();
+        let date = answer.headers().get(DATE).and_then(|date| date.to_str().ok()).map(ToOwned::to_owned);
         let body = Incoming::collect(answer.into_body()).await.map_err(|error| unreachable(&error))?.to_bytes();
         driver.abort();
-        Ok((status, body))
+        Ok((status, date, body))
     }
 
     fn address(&self) -> String {
@@ -104,8 +114,15 @@ impl Api {
         Failure::new(Exit::Unreachable, what, self.place.named_by.clone(), how)
     }
 
+    /// Whoever answers so is no Handbell.
+    fn foreign(&self, status: StatusCode) -> Failure {
+        let what = format!("what answers at {} is no admin address of a Handbell: {status}", self.place.url);
+        let how = "give the admin's address, as the line \"ready\" prints it";
+        Failure::new(Exit::Unreachable, what, self.place.named_by.clone(), how)
+    }
+
     fn refused(&self, status: StatusCode, body: &Json) -> Failure {
-        let detail = body.get("detail").and_then(Json::as_str).unwrap_or("it gives no reason");
+        let Some(detail) = body.get("detail").and_then(Json::as_str) else { return self.foreign(status) };
         let (what, how) = detail.split_once("; ").unwrap_or((detail, COMPARE));
         let exit = match status {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Exit::Refused,
@@ -117,7 +134,10 @@ impl Api {
 }
 
 fn wrong_side(place: &Place) -> Failure {
-    let how = "give the admin's address, like http://127.0.0.1:7711, as the line \"ready\" prints it";
+    let how = match place.url.starts_with("https://") {
+        true => "this build speaks no TLS: give an address with http://, such as a tunnel's",
+        false => "give the admin's address, like http://127.0.0.1:7711, as the line \"ready\" prints it",
+    };
     let whose =
         if place.url.starts_with("ws://") || place.url.starts_with("unix:") { ", it is the agents'" } else { "" };
     Failure::usage(format!("{} is not the admin's address{whose}", place.url), place.named_by.clone(), how)

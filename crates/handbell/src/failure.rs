@@ -92,6 +92,11 @@ impl Failure {
         Self { exit: Exit::Done, reasons: Vec::new() }
     }
 
+    /// It failed, and the answer has said so already.
+    pub(crate) fn told() -> Self {
+        Self { exit: Exit::Failed, reasons: Vec::new() }
+    }
+
     /// The end by a signal; there is nothing to tell.
     pub(crate) fn interrupted() -> Self {
         Self { exit: Exit::Interrupted, reasons: Vec::new() }

@@ -5,9 +5,11 @@
 //! program is `main.rs`.
 
 mod api;
+mod bench;
 mod cli;
 mod client;
 mod commands;
+mod complete;
 mod compose;
 mod config;
 mod failure;
@@ -16,8 +18,6 @@ mod reach;
 mod signals;
 
 use std::{ffi::OsString, process::ExitCode};
-
-use clap::CommandFactory;
 
 pub use config::holds as configuration_holds;
 
@@ -33,9 +33,9 @@ use crate::{
 pub fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().collect();
     let json = cli::wants_json(&arguments);
-    let done = match cli::parse(&arguments) {
-        Ok(Parsed::Cli(cli)) => start(&cli),
-        Ok(Parsed::Text(text)) => print(&text),
+    let done = match complete::answered() {
+        Ok(true) => Ok(()),
+        Ok(false) => begin(&arguments),
         Err(failure) => Err(failure),
     };
     match done {
@@ -47,13 +47,22 @@ pub fn main() -> ExitCode {
     }
 }
 
+fn begin(arguments: &[OsString]) -> Done {
+    match cli::parse(arguments)? {
+        Parsed::Cli(cli) => start(&cli),
+        Parsed::Text(text) => print(&text),
+    }
+}
+
 /// What needs no runtime is done without one.
 fn start(cli: &Cli) -> Done {
     let screen = Screen::new(&cli.shared);
     let sources = cli.sources();
     match &cli.command {
         Command::Config(command) => commands::settings::run(command, &sources, screen),
-        Command::Completions { shell } => completions(*shell, screen),
+        Command::Completions(args) => complete::script(args.shell, screen),
+        Command::Man(args) => commands::man::run(args, screen),
+        Command::Doctor(args) => on_runtime(doctor(args, &sources, screen)),
         _ => on_runtime(run(cli, &config::load(&sources)?, screen)),
     }
 }
@@ -71,13 +80,12 @@ fn on_runtime(work: impl Future<Output = Done>) -> Done {
 
 async fn run(cli: &Cli, loaded: &Loaded, screen: Screen) -> Done {
     logs(cli, loaded, screen)?;
-    let deaf = |error: std::io::Error| Failure::failed(error.to_string(), "signals", "free resources");
     let interrupt = signals::listen().map_err(deaf)?;
     let config = &loaded.config;
     match &cli.command {
         // These end in order when a signal comes …
         Command::Dev(args) => compose::dev(loaded, args.sidecars, screen, interrupt).await,
-        Command::Sidecar(_) => compose::sidecar(loaded),
+        Command::Sidecar(_) => compose::sidecar(loaded, screen, interrupt).await,
         Command::Sub(args) => commands::subscribe::run(args, config, screen, interrupt).await,
         Command::Respond(args) => commands::respond::run(args, config, screen, interrupt).await,
         // … and these just end.
@@ -87,9 +95,14 @@ async fn run(cli: &Cli, loaded: &Loaded, screen: Screen) -> Done {
         Command::Agent(command) => interrupt.or(commands::nouns::run(Noun::Agent, command, config, screen)).await,
         Command::Group(command) => interrupt.or(commands::nouns::run(Noun::Group, command, config, screen)).await,
         Command::Event(command) => interrupt.or(commands::nouns::events(command, config, screen)).await,
+        Command::Bench(args) => interrupt.or(bench::run(args, &cli.shared.set, screen)).await,
         Command::Version(args) => interrupt.or(commands::version::run(args, config, screen)).await,
-        Command::Config(_) | Command::Completions { .. } => Ok(()),
+        Command::Config(_) | Command::Completions(_) | Command::Man(_) | Command::Doctor(_) => Ok(()),
     }
+}
+
+fn deaf(error: std::io::Error) -> Failure {
+    Failure::failed(error.to_string(), "signals", "free resources")
 }
 
 /// What runs logs as configured; what asks logs only what goes wrong.
@@ -112,10 +125,10 @@ fn logs(cli: &Cli, loaded: &Loaded, screen: Screen) -> Done {
         .map_err(|error| Failure::usage(error.to_string(), "telemetry.log (RUST_LOG)", "write a level, like info"))
 }
 
-fn completions(shell: clap_complete::Shell, screen: Screen) -> Done {
-    let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), "handbell", &mut script);
-    screen.line(String::from_utf8_lossy(&script).trim_end())
+/// It looks also where the configuration is wrong.
+async fn doctor(args: &cli::DoctorArgs, sources: &Sources, screen: Screen) -> Done {
+    let interrupt = signals::listen().map_err(deaf)?;
+    interrupt.or(commands::doctor::run(args, sources, screen)).await
 }
 
 fn print(text: &clap::Error) -> Done {
@@ -132,7 +145,7 @@ impl Cli {
     /// The file, the environment, and the flags that stand for keys.
     fn sources(&self) -> Sources {
         Sources {
-            file: self.shared.config.clone(),
+            file: self.shared.config.clone().filter(|path| !path.as_os_str().is_empty()),
             env: std::env::vars().collect(),
             set: self.shared.set.clone(),
             flags: self.flags(),

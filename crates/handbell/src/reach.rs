@@ -55,14 +55,24 @@ pub(crate) fn place(reach: &Reach, config: &Config, side: Side) -> Result<Place,
         Side::Agents => context.agents.clone(),
         Side::Admin => context.admin.clone(),
     });
-    let (url, named_by) = match (&reach.url, from_context, &reach.context) {
+    let (url, named_by) = match (given(&reach.url), from_context, &reach.context) {
         (Some(url), _, _) => (url.clone(), "--url (HANDBELL_URL)".to_owned()),
         (None, Some(url), Some(name)) => (url, format!("--context {name}")),
         (None, None, Some(name)) => return Err(no_address(name, side)),
         (None, _, None) => configured(config, side)?,
     };
-    let token_file = reach.token_file.clone().or_else(|| context.and_then(|context| context.token_file));
-    Ok(Place { url, named_by, token: token_file.map(read_token).transpose()? })
+    let typed = reach.token_file.clone().filter(|path| !path.as_os_str().is_empty());
+    let token = match (typed, context.and_then(|context| context.token_file)) {
+        (Some(path), _) => Some(read_token(path, "--token-file (HANDBELL_TOKEN_FILE)")?),
+        (None, Some(path)) => Some(read_token(path, "contexts.yaml: token_file")?),
+        (None, None) => None,
+    };
+    Ok(Place { url, named_by, token })
+}
+
+/// A variable that is set to nothing counts as not set.
+fn given(url: &Option<String>) -> Option<&String> {
+    url.as_ref().filter(|url| !url.is_empty())
 }
 
 fn configured(config: &Config, side: Side) -> Result<(String, String), Failure> {
@@ -103,6 +113,15 @@ fn context(name: &str) -> Result<Context, Failure> {
     })
 }
 
+/// The names of all contexts; none where there is no file of them.
+pub(crate) fn known_contexts() -> Result<Vec<String>, Failure> {
+    let path = config_folder().join("contexts.yaml");
+    if !path.exists() {
+        return Ok(Vec::new());
+    }
+    Ok(contexts_of(&path)?.contexts.into_keys().collect())
+}
+
 /// How the file is written.
 const FORM: &str = "write, for each context:\n\
     contexts:\n  NAME:\n    agents: ws://127.0.0.1:7710/v1/ws\n    admin: http://127.0.0.1:7711\n    token_file: /path (where tokens are in force)";
@@ -127,8 +146,9 @@ fn no_address(name: &str, side: Side) -> Failure {
     Failure::usage(format!("the context lacks {what}"), format!("--context {name}"), how)
 }
 
-fn read_token(path: PathBuf) -> Result<String, Failure> {
-    let place = format!("--token-file {}", path.display());
+/// The token in the file that `named_by` names.
+pub(crate) fn read_token(path: PathBuf, named_by: &str) -> Result<String, Failure> {
+    let place = format!("{named_by}: {}", path.display());
     let text = fs::read_to_string(&path).map_err(|error| {
         Failure::usage(
             format!("the token can't be read: {error}"),

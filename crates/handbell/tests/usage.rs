@@ -177,6 +177,18 @@ fn an_interrupt_is_exit_130() {
 }
 
 #[test]
+fn a_variable_that_is_set_to_nothing_is_not_set() {
+    let dev = Dev::start(&["--ephemeral"]);
+    let listen = format!("admin.listen={}", dev.admin.strip_prefix("http://").unwrap());
+    let mut command = handbell(&["topic", "list", "--set", &listen]);
+    for name in ["HANDBELL_URL", "HANDBELL_TOKEN_FILE", "HANDBELL_CONFIG"] {
+        command.env(name, "");
+    }
+    let output = command.output().unwrap();
+    assert_eq!(code(&output), 0, "{}", text(&output.stderr));
+}
+
+#[test]
 fn help_is_there_however_it_is_asked_for() {
     let help = text(&run(&["pub", "--help"]).stdout);
     assert!(help.contains("Examples:"));

@@ -42,12 +42,18 @@ pub enum InitError {
     Twice,
 }
 
+/// What a socket's library would log of every message, tokens included.
+const WOULD_TELL_SECRETS: [&str; 2] = ["tungstenite=info", "tokio_tungstenite=info"];
+
 /// Checks directives such as `info` or `info,handbell_sidecar=debug`.
 ///
 /// # Errors
 /// When they can't be read.
 pub fn read_directives(directives: &str) -> Result<EnvFilter, InitError> {
-    EnvFilter::try_new(directives).map_err(|source| InitError::Directives { directives: directives.into(), source })
+    let bad = |source| InitError::Directives { directives: directives.into(), source };
+    let filter = EnvFilter::try_new(directives).map_err(bad)?;
+    let clamp = |filter: EnvFilter, directive: &&str| Ok(filter.add_directive(directive.parse().map_err(bad)?));
+    WOULD_TELL_SECRETS.iter().try_fold(filter, clamp)
 }
 
 /// Sets up the process's logs, once. `colour` counts for text only.
@@ -68,6 +74,17 @@ pub fn init(directives: &str, format: Format, colour: bool) -> Result<(), InitEr
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_would_tell_secrets_stays_silent_whatever_is_asked_for() {
+        for directives in ["trace", "tungstenite=trace", "info,tokio_tungstenite=debug"] {
+            let shown = read_directives(directives).unwrap().to_string();
+            for clamped in WOULD_TELL_SECRETS {
+                assert!(shown.split(',').any(|directive| directive == clamped), "{directives}: {shown}");
+            }
+            assert!(!shown.contains("tungstenite=trace") && !shown.contains("tungstenite=debug"), "{shown}");
+        }
+    }
 
     #[test]
     fn directives_are_a_level_or_a_list() {

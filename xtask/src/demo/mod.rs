@@ -30,7 +30,7 @@ pub(crate) fn run(repo: &Repo) -> Result<(), Problem> {
     step(1, "See which languages this machine can run agents in");
     let runtimes = runtimes::prepare(repo)?;
     step(2, "Build handbell (the first time takes some minutes, nearly all of it libraries)");
-    shell::run(&mut repo.cargo(["build", "--locked", "--package", "handbell"]))?;
+    shell::run(&mut repo.cargo(["build", "--locked", "--package", "handbell", "--no-default-features"]))?;
     step(3, "Start handbell: no broker, an event log in this process, two sidecars on two ports");
     let mut stage = Stage::open()?;
     let handbell = Handbell::start(repo, &mut stage)?;

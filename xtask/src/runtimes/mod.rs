@@ -1,15 +1,17 @@
-//! The languages that the example agents are written in, and the one
-//! WebSocket library that each needs.
+//! The languages that the example agents are written in, with the one
+//! WebSocket library that each needs, and the brokers of the tests.
 //!
 //! Everything goes under cargo's target directory; the machine's own Python
 //! and Node are only asked, never changed.
 
+mod nats;
 mod node;
 mod python;
 
 use crate::problem::Problem;
 use crate::repo::Repo;
 
+pub(crate) use nats::prepare as prepare_nats;
 pub(crate) use node::Node;
 pub(crate) use python::Python;
 

@@ -29,7 +29,7 @@ const SUITE: Library =
     Library { name: "kosoku", wanted: "kosoku==0.1.0", module: "kosoku", folder: "tools/websocket-suite" };
 
 const OLDEST: (u32, u32) = (3, 10);
-const INSTALL: &str = "install Python 3.10 or newer with venv and pip, and have `python3` on the PATH \
+pub(super) const INSTALL: &str = "install Python 3.10 or newer with venv and pip, and have `python3` on the PATH \
     (Debian, Ubuntu: `apt install python3 python3-venv`; macOS: `brew install python`)";
 
 /// An interpreter that finds the library.
@@ -73,7 +73,7 @@ fn prepare_with(repo: &Repo, library: &Library) -> Result<Python, Problem> {
         .mend(format!("delete {}", environment.display())))
 }
 
-fn check_version() -> Result<(), Problem> {
+pub(super) fn check_version() -> Result<(), Problem> {
     let script = "import sys; print('%d.%d' % sys.version_info[:2])";
     let text = shell::read(Command::new("python3").args(["-c", script])).map_err(|_| missing())?;
     match version(&text) {

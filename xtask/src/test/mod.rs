@@ -42,7 +42,7 @@ const TIERS: &[Tier] = &[
     },
     Tier {
         name: "tests",
-        about: "every test of the workspace, with agents in Python and JavaScript, on the embedded log",
+        about: "every test of the workspace, with agents in Python and JavaScript, on the embedded log and on NATS",
         steps: &[
             Step { name: "build", run: steps::build },
             Step { name: "cargo test", run: steps::tests },

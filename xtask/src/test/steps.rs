@@ -25,9 +25,11 @@ pub(super) fn build(repo: &Repo) -> Result<(), Problem> {
 /// Unit, property, conformance and integration tests, and examples in docs.
 pub(super) fn tests(repo: &Repo) -> Result<(), Problem> {
     let (python, node) = runtimes::prepare_both(repo)?;
+    let nats = runtimes::prepare_nats(repo)?;
     let mut command = repo.cargo(["test", "--workspace", "--locked", "--no-fail-fast"]);
     command.env("HANDBELL_TEST_PYTHON", &python.interpreter).env("HANDBELL_TEST_NODE_PATH", &node.modules);
     command.env("HANDBELL_TEST_BINARY", repo.handbell());
+    command.env("HANDBELL_TEST_NATS_SERVER", &nats.server).env("HANDBELL_TEST_NATS_PYTHON", &nats.python);
     // Snapshots are compared, never written.
     command.env("INSTA_UPDATE", "no");
     shell::run(&mut command)

@@ -8,7 +8,7 @@ use handbell_protocol::Priority;
 use crate::{
     Bench, Case, Need, Outcome,
     case::case,
-    fixture::{Lent, event, number, numbers_lent, patterns, poll_once, put_all, put_one, queue_spec},
+    fixture::{Lent, event, number, numbers_lent, patterns, poll_times, put_all, put_one, queue_spec},
 };
 
 pub(super) const CASES: &[Case] = &[
@@ -176,16 +176,9 @@ async fn a_dropped_pull_loses_nothing_and_counts_nothing(bench: Bench) -> Outcom
     let mut seen = BTreeSet::new();
     for round in 0..60_u64 {
         put_one(&*backend, event("t", round)?).await?;
-        let early = match round % 3 {
-            0 => poll_once(queue.0.pull(3)).await,
-            1 => tokio::time::timeout(Duration::from_micros(100 * round), queue.0.pull(3)).await.ok(),
-            _ => {
-                let mut pull = queue.0.pull(3);
-                match poll_once(&mut pull).await {
-                    Some(lent) => Some(lent),
-                    None => tokio::time::timeout(Duration::from_micros(100 * round), pull).await.ok(),
-                }
-            }
+        let early = match round % 4 {
+            3 => tokio::time::timeout(Duration::from_micros(100 * round), queue.0.pull(3)).await.ok(),
+            step => poll_times(1 + step as usize, queue.0.pull(3)).await,
         };
         for delivery in early.transpose()?.into_iter().flatten() {
             settle_first(&queue, delivery, &mut seen).await?;

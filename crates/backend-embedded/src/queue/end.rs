@@ -1,6 +1,7 @@
 //! One consumer's end of a queue.
 
 use std::{
+    pin::pin,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -38,7 +39,8 @@ impl QueueEnd {
         Ok(self.engine.call("lend records", 0, job).await?.into_deliveries())
     }
 
-    async fn something_new(&self) {
+    /// Waits for what `rung` was asked for, a time that is due, or the end.
+    async fn something_new(&self, rung: impl Future<Output = ()>) {
         let next = self.shared.core().next_event();
         let due = async {
             match next {
@@ -47,7 +49,7 @@ impl QueueEnd {
             }
         };
         tokio::select! {
-            () = self.shared.notify.notified() => {}
+            () = rung => {}
             () = due => {}
             () = self.engine.closing() => {}
         }
@@ -60,6 +62,9 @@ impl Queue for QueueEnd {
         let max = max.clamp(1, MAX_PULL);
         let _next = WakeNext(&self.shared.notify);
         loop {
+            // Before the look, so that nothing is missed between the two.
+            let mut rung = pin!(self.shared.notify.notified());
+            rung.as_mut().enable();
             if self.engine.is_closing() {
                 return Err(closed("pull from a queue"));
             }
@@ -69,7 +74,7 @@ impl Queue for QueueEnd {
                     return Ok(lent);
                 }
             } else {
-                self.something_new().await;
+                self.something_new(rung).await;
             }
         }
     }
@@ -92,12 +97,12 @@ impl Queue for QueueEnd {
     }
 }
 
-/// Wakes another consumer when this one's pull ends, however it ends: what woke
-/// it may have been meant for more than one.
+/// Wakes the other consumers when this one's pull ends, however it ends: what
+/// it left, and the ends of the leases that it took, are theirs to look at.
 struct WakeNext<'a>(&'a Notify);
 
 impl Drop for WakeNext<'_> {
     fn drop(&mut self) {
-        self.0.notify_one();
+        self.0.notify_waiters();
     }
 }

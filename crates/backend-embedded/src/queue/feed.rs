@@ -1,6 +1,12 @@
 //! Reading a queue's records ahead of what is lent.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    future::poll_fn,
+    pin::{Pin, pin},
+    sync::Arc,
+    task::Poll,
+};
 
 use handbell_backend::{BackendError, Class, PartitionCount, Start, TailSpec};
 use handbell_protocol::{Lane, Namespace, TopicPattern};
@@ -9,9 +15,10 @@ use tokio::sync::Notify;
 use super::{QueueShared, core::READ_AHEAD, jobs::Forget};
 use crate::{
     engine::Engine,
+    error::closed,
     reading::{Got, Reading},
     scan::record_at,
-    stream::StreamKey,
+    stream::{Bell, StreamKey},
 };
 
 /// How many records of items are read at once.
@@ -19,7 +26,7 @@ const SUPPLY: usize = 32;
 
 /// A place in each lane.
 pub(super) struct Feed {
-    topics: Vec<TopicPattern>,
+    source: Source,
     express: Reading,
     regular: Reading,
 }
@@ -41,22 +48,19 @@ impl Feed {
         notify: &Arc<Notify>,
     ) -> Result<Self, BackendError> {
         Ok(Self {
-            topics: source.topics.clone(),
+            source: source.clone(),
             express: place(engine, source, Lane::Express, express, notify).await?,
             regular: place(engine, source, Lane::Regular, regular, notify).await?,
         })
     }
 
     /// Reads other topics from here on, if they differ.
-    pub(super) async fn retune(
-        &mut self,
-        engine: &Arc<Engine>,
-        source: &Source,
-        notify: &Arc<Notify>,
-    ) -> Result<(), BackendError> {
-        if self.topics != source.topics {
+    async fn retune(&mut self, engine: &Arc<Engine>, queue: &QueueShared) -> Result<(), BackendError> {
+        let topics = queue.topics().clone();
+        if self.source.topics != topics {
+            let source = Source { topics, ..self.source.clone() };
             let places = [self.express.cursor(), self.regular.cursor()];
-            *self = Self::open(engine, source, places, notify).await?;
+            *self = Self::open(engine, &source, places, &queue.notify).await?;
         }
         Ok(())
     }
@@ -93,19 +97,68 @@ impl Feed {
     }
 }
 
+/// The feed, taken out of its queue; it goes back however this ends.
+struct Taken {
+    queue: Arc<QueueShared>,
+    feed: Option<Feed>,
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        *self.queue.feed() = self.feed.take();
+        self.queue.feed_back.notify_waiters();
+    }
+}
+
+impl Taken {
+    async fn fill(mut self, engine: Arc<Engine>, max: usize) -> Result<(), BackendError> {
+        let (queue, Some(feed)) = (&self.queue, &mut self.feed) else { return Ok(()) };
+        feed.retune(&engine, queue).await?;
+        queue.core().wake(std::time::Instant::now());
+        feed.fill(&engine, queue, Lane::Express, max).await?;
+        if queue.core().ready(Lane::Express) < max {
+            feed.fill(&engine, queue, Lane::Regular, max).await?;
+        }
+        queue.supply(&engine, max).await
+    }
+}
+
 impl QueueShared {
+    /// Reads these topics from here on.
+    pub(super) fn retune(&self, topics: Vec<TopicPattern>) {
+        let changed = *self.topics() != topics;
+        if changed {
+            *self.topics() = topics;
+            // Those that wait listen to the old ones only.
+            self.notify.notify_waiters();
+        }
+    }
+
     /// Makes up to `max` records ready, as far as there are any; tells whether
     /// there is one. Cancel-safe.
+    ///
+    /// One at a time reads ahead. What takes longer than a look into memory goes
+    /// on as a task, so that nobody waits for a caller that isn't polled.
     pub(super) async fn prepare(self: &Arc<Self>, engine: &Arc<Engine>, max: usize) -> Result<bool, BackendError> {
-        let mut feed = self.feed.lock().await;
-        self.core().wake(std::time::Instant::now());
-        feed.fill(engine, self, Lane::Express, max).await?;
-        if self.core().ready(Lane::Express) < max {
-            feed.fill(engine, self, Lane::Regular, max).await?;
+        let taken = self.take_feed().await;
+        let mut filling = Box::pin(taken.fill(Arc::clone(engine), max));
+        match poll_once(&mut filling).await {
+            Poll::Ready(filled) => filled?,
+            Poll::Pending => tokio::spawn(filling).await.unwrap_or_else(|_| Err(closed("read a queue ahead")))?,
         }
-        self.supply(engine, max).await?;
         let core = self.core();
         Ok(Lane::ALL.into_iter().any(|lane| core.ready(lane) > 0))
+    }
+
+    async fn take_feed(self: &Arc<Self>) -> Taken {
+        loop {
+            let mut back = pin!(self.feed_back.notified());
+            back.as_mut().enable();
+            if let Some(feed) = self.feed().take() {
+                return Taken { queue: Arc::clone(self), feed: Some(feed) };
+            }
+            back.await;
+        }
     }
 
     /// Gets the records of the next items that were stored, until they are
@@ -145,6 +198,11 @@ impl QueueShared {
     }
 }
 
+/// Polls a future once, with the waker of the task that this runs in.
+async fn poll_once<T>(future: &mut Pin<Box<impl Future<Output = T>>>) -> Poll<T> {
+    poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await
+}
+
 async fn place(
     engine: &Arc<Engine>,
     source: &Source,
@@ -157,5 +215,5 @@ async fn place(
     let start = |partition| Start::After(engine.position(class, lane, partition, after, engine.end_time()));
     let partitions: BTreeMap<_, _> = count.iter().map(|partition| (partition, start(partition))).collect();
     let spec = TailSpec { class, lane, topics, partitions };
-    Reading::open(engine, StreamKey { namespace, class, lane }, &spec, Arc::clone(notify)).await
+    Reading::open(engine, StreamKey { namespace, class, lane }, &spec, Bell::All(Arc::clone(notify))).await
 }

@@ -150,7 +150,7 @@ impl Job for Settle {
                 tracing::info!(offset = token.item, reason, "a queue's record was given up");
             }
         }
-        self.queue.notify.notify_one();
+        self.queue.notify.notify_waiters();
         self.answer.ok(self.done.iter().map(Option::is_some).collect());
     }
 

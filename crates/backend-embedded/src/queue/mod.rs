@@ -16,6 +16,7 @@ mod open;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use handbell_protocol::TopicPattern;
 use tokio::sync::Notify;
 
 use core::Core;
@@ -29,13 +30,26 @@ pub(crate) struct QueueShared {
     /// Its number in the database.
     id: i64,
     core: Mutex<Core>,
-    /// Wakes one consumer that waits.
+    /// Wakes all consumers that wait: one of them may be asleep for good.
     notify: Arc<Notify>,
-    feed: tokio::sync::Mutex<Feed>,
+    /// `None` while a task reads ahead; it puts the feed back by itself.
+    feed: Mutex<Option<Feed>>,
+    /// Wakes those who wait for the feed.
+    feed_back: Notify,
+    /// What its consumers want read; the feed follows.
+    topics: Mutex<Vec<TopicPattern>>,
 }
 
 impl QueueShared {
     fn core(&self) -> MutexGuard<'_, Core> {
         self.core.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn feed(&self) -> MutexGuard<'_, Option<Feed>> {
+        self.feed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn topics(&self) -> MutexGuard<'_, Vec<TopicPattern>> {
+        self.topics.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -35,7 +35,7 @@ pub(crate) async fn open(
         Some(shared) => shared,
         None => load(engine, &source, &spec).await?,
     };
-    shared.feed.lock().await.retune(engine, &source, &shared.notify).await?;
+    shared.retune(spec.topics);
     Ok(QueueEnd::new(Arc::clone(keeper), Arc::clone(engine), shared, spec.ack_wait))
 }
 
@@ -67,7 +67,9 @@ async fn load(engine: &Arc<Engine>, source: &Source, spec: &QueueSpec) -> Result
         id: stored.id,
         core: Mutex::new(restored(engine, &stored.items)),
         notify,
-        feed: tokio::sync::Mutex::new(feed),
+        feed: Mutex::new(Some(feed)),
+        feed_back: Notify::new(),
+        topics: Mutex::new(source.topics.clone()),
     };
     let key = (source.namespace.clone(), spec.name.as_str().to_owned());
     let mut queues = engine.queues.lock().unwrap_or_else(PoisonError::into_inner);

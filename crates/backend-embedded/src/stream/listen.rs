@@ -13,7 +13,26 @@ use super::Stream;
 pub(crate) struct Wanted {
     /// Empty: all topics.
     pub(crate) topics: Arc<[TopicPattern]>,
-    pub(crate) notify: Arc<Notify>,
+    pub(crate) bell: Bell,
+}
+
+/// How a listener is woken.
+#[derive(Clone, Debug)]
+pub(crate) enum Bell {
+    /// One reader: what came while it was busy is remembered.
+    One(Arc<Notify>),
+    /// All that wait. Who looks and then waits must have asked to be woken
+    /// before it looked.
+    All(Arc<Notify>),
+}
+
+impl Bell {
+    pub(crate) fn ring(&self) {
+        match self {
+            Self::One(notify) => notify.notify_one(),
+            Self::All(notify) => notify.notify_waiters(),
+        }
+    }
 }
 
 impl Wanted {
@@ -37,7 +56,7 @@ impl Listener {
         let id = state.next_listener;
         state.next_listener += 1;
         for slot in state.slots.iter_mut().filter(|slot| wanted.wants(&slot.topic)) {
-            slot.listeners.push((id, Arc::clone(&wanted.notify)));
+            slot.listeners.push((id, wanted.bell.clone()));
         }
         state.listeners.insert(id, wanted.clone());
         Self { stream: Arc::clone(stream), id }

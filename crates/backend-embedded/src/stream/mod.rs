@@ -16,7 +16,7 @@ use handbell_protocol::{Lane, Namespace, Timestamp, Topic};
 
 use crate::options::Options;
 
-pub(crate) use listen::{Listener, Wanted};
+pub(crate) use listen::{Bell, Listener, Wanted};
 pub(crate) use look::Look;
 use ring::Ring;
 pub(crate) use slot::{Slot, Trim};
@@ -83,7 +83,7 @@ impl Stream {
             .listeners
             .iter()
             .filter(|(_, wanted)| wanted.wants(&slot.topic))
-            .map(|(id, wanted)| (*id, Arc::clone(&wanted.notify)))
+            .map(|(id, wanted)| (*id, wanted.bell.clone()))
             .collect();
         state.slots.push(slot);
         state.slots.len() - 1
@@ -108,8 +108,8 @@ impl State {
     /// Wakes those who listen to one of these slots.
     pub(crate) fn wake(&self, slots: &[usize]) {
         for slot in slots {
-            for (_, notify) in &self.slots[*slot].listeners {
-                notify.notify_one();
+            for (_, bell) in &self.slots[*slot].listeners {
+                bell.ring();
             }
         }
     }

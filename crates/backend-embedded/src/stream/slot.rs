@@ -7,7 +7,8 @@ use std::{
 
 use handbell_backend::Record;
 use handbell_protocol::{Timestamp, Topic};
-use tokio::sync::Notify;
+
+use super::Bell;
 
 /// How far retention has come in one partition of a channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +40,7 @@ pub(crate) struct Slot {
     /// Every kept record above this offset is in `recent`.
     pub(crate) floor: u64,
     pub(crate) recent: VecDeque<Arc<Record>>,
-    pub(crate) listeners: Vec<(u64, Arc<Notify>)>,
+    pub(crate) listeners: Vec<(u64, Bell)>,
 }
 
 impl Slot {

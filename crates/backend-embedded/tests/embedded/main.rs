@@ -1,6 +1,7 @@
 //! The embedded log from outside: through the backend's trait.
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail the test")]
 
+mod asleep;
 mod cells;
 mod common;
 mod crash;

@@ -26,7 +26,10 @@ impl Cli {
 }
 
 fn run_flags(run: &RunFlags, admin: &'static str) -> Vec<Flag> {
-    let backend = run.backend.map(|super::BackendName::Embedded| "embedded".to_owned());
+    let backend = run.backend.map(|name| match name {
+        super::BackendName::Embedded => "embedded".to_owned(),
+        super::BackendName::Nats => "nats".to_owned(),
+    });
     let values = [
         ("--backend", "backend.kind", backend),
         ("--listen", "sidecar.listen", run.listen.clone()),

@@ -2,8 +2,12 @@
 //! knows nothing of what they do.
 
 mod agents;
+mod bench;
 mod flags;
+mod help;
 mod nouns;
+#[cfg(test)]
+mod reference;
 mod running;
 mod settings;
 mod shared;
@@ -15,6 +19,8 @@ mod values;
 use clap::{Parser, Subcommand};
 
 pub(crate) use agents::{Begin, PubArgs, RequestArgs, RespondArgs, SubArgs};
+pub(crate) use bench::{BenchArgs, BenchPart};
+pub(crate) use help::{CompletionsArgs, DoctorArgs, ManArgs};
 pub(crate) use nouns::{EventCommand, EventFilter, ListArgs, Noun, NounCommand, ShowArgs};
 pub(crate) use running::{BackendName, DevArgs, RunFlags, SidecarArgs};
 pub(crate) use settings::{ConfigCommand, SchemaForm};
@@ -59,30 +65,50 @@ pub(crate) enum Command {
     /// Answer requests
     Respond(RespondArgs),
     /// Topics: declared, or with events
-    #[command(subcommand, visible_alias = "topics")]
+    #[command(
+        subcommand,
+        visible_alias = "topics",
+        after_help = "Examples:\n  handbell topic list\n  handbell topic show project.tasks"
+    )]
     Topic(NounCommand),
     /// Agents that are attached now
-    #[command(subcommand, visible_alias = "agents")]
+    #[command(
+        subcommand,
+        visible_alias = "agents",
+        after_help = "Examples:\n  handbell agent list -o wide\n  handbell agent show /backend-architect"
+    )]
     Agent(NounCommand),
     /// Durable groups and where they stand
-    #[command(subcommand, visible_alias = "groups")]
+    #[command(
+        subcommand,
+        visible_alias = "groups",
+        after_help = "Examples:\n  handbell group list\n  handbell group show reviewers -o yaml"
+    )]
     Group(NounCommand),
     /// Events in the log
-    #[command(subcommand, visible_alias = "events")]
+    #[command(
+        subcommand,
+        visible_alias = "events",
+        after_help = "Examples:\n  handbell event list --since 2h\n  handbell event show evt-…"
+    )]
     Event(EventCommand),
     /// Check, print or describe the configuration
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  handbell config check --config handbell.yaml\n  handbell config print"
+    )]
     Config(ConfigCommand),
+    /// Measure how fast a sidecar is and what it needs
+    Bench(BenchArgs),
     /// Print the version of this program and of the one that runs
     Version(VersionArgs),
+    /// Look at what runs, the configuration and this machine, and say what to do
+    Doctor(DoctorArgs),
     /// Print a shell's completions
-    #[command(
-        after_help = "Example:\n  handbell completions bash > ~/.local/share/bash-completion/completions/handbell"
-    )]
-    Completions {
-        /// The shell
-        shell: clap_complete::Shell,
-    },
+    Completions(CompletionsArgs),
+    /// Write the manual pages
+    #[command(hide = true)]
+    Man(ManArgs),
 }
 
 /// `version`.

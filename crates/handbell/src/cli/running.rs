@@ -7,13 +7,13 @@ use clap::{Args, ValueEnum};
 /// Flags of commands that run; each stands for a key.
 #[derive(Debug, Args)]
 pub(crate) struct RunFlags {
-    /// Where events are stored: embedded (backend.kind)
+    /// Where events are stored: embedded or nats (backend.kind)
     #[arg(long, value_enum, value_name = "KIND", hide_possible_values = true)]
     pub(crate) backend: Option<BackendName>,
     /// Where agents connect: IP:PORT, port 0 for any, or unix:/path (sidecar.listen)
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) listen: Option<String>,
-    /// Where operators ask: IP:PORT, port 0 for any (admin.listen)
+    /// Where operators ask: IP:PORT, port 0 for any (admin.listen; of sidecar sidecar.admin.listen)
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) admin: Option<String>,
 }
@@ -23,6 +23,8 @@ pub(crate) struct RunFlags {
 pub(crate) enum BackendName {
     /// A log inside this process
     Embedded,
+    /// NATS JetStream
+    Nats,
 }
 
 /// `dev`.
@@ -52,8 +54,10 @@ pub(crate) struct DevArgs {
 /// `sidecar`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Example:
-  handbell sidecar --config handbell.yaml
+Examples:
+  handbell sidecar --backend nats                for the agents of this machine, NATS at 127.0.0.1:4222
+  handbell sidecar --config handbell.yaml --listen 127.0.0.1:0 --admin 127.0.0.1:0
+                                                 free ports, told in one JSON line on stdout
 
 The embedded log belongs to one process: on it, use handbell dev.")]
 pub(crate) struct SidecarArgs {

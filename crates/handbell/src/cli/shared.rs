@@ -2,14 +2,23 @@
 
 use std::path::PathBuf;
 
-use clap::{ArgAction, Args, ValueEnum};
+use clap::{
+    ArgAction, Args, ValueEnum,
+    builder::{OsStringValueParser, TypedValueParser},
+};
+
+/// A path; one that is empty, as from a variable that is set to nothing,
+/// counts as none later on.
+fn path() -> impl TypedValueParser<Value = PathBuf> {
+    OsStringValueParser::new().map(PathBuf::from)
+}
 
 /// Flags that all commands have.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Flags of all commands")]
 pub(crate) struct Shared {
     /// The configuration file, YAML or TOML
-    #[arg(long, global = true, value_name = "FILE", env = "HANDBELL_CONFIG")]
+    #[arg(long, global = true, value_name = "FILE", env = "HANDBELL_CONFIG", hide_env_values = true, value_parser = path())]
     pub(crate) config: Option<PathBuf>,
     /// A key of the configuration; a TOML value where it parses as one, else text
     #[arg(long, global = true, value_name = "SECTION.KEY=VALUE", action = ArgAction::Append)]
@@ -77,6 +86,6 @@ pub(crate) struct Reach {
     #[arg(long, value_name = "NAME")]
     pub(crate) context: Option<String>,
     /// A file that holds the token
-    #[arg(long, value_name = "FILE", env = "HANDBELL_TOKEN_FILE")]
+    #[arg(long, value_name = "FILE", env = "HANDBELL_TOKEN_FILE", hide_env_values = true, value_parser = path())]
     pub(crate) token_file: Option<PathBuf>,
 }

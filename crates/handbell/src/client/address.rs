@@ -42,6 +42,10 @@ impl Address {
 
 fn wrong_side(place: &Place) -> Failure {
     let how = "give the agents' address, like ws://127.0.0.1:7710/v1/ws or unix:/path, as the line \"ready\" prints it";
+    let how = match place.url.starts_with("wss://") {
+        true => "this build speaks no TLS: give an address with ws://, such as a tunnel's",
+        false => how,
+    };
     let whose = if place.url.starts_with("http://") { ", it is the admin's" } else { "" };
     Failure::usage(format!("{} is not the agents' address{whose}", place.url), place.named_by.clone(), how)
 }

@@ -1,5 +1,7 @@
 //! What the commands do, one file each.
 
+pub(crate) mod doctor;
+pub(crate) mod man;
 pub(crate) mod nouns;
 pub(crate) mod publish;
 pub(crate) mod request;

@@ -10,12 +10,14 @@ use crate::{
     cli::{EventCommand, EventFilter, ListArgs, Noun, NounCommand, Reach, ShowArgs},
     config::Config,
     failure::{Done, Failure},
-    output::{Column, Screen, human},
+    output::{Column, Screen, human, waiting},
     reach::{Side, place},
 };
 
 /// How often a watch looks again.
 const WATCH: Duration = Duration::from_secs(1);
+/// What is said of a list that takes its time.
+const READING: &str = "reading the log";
 const ALL: usize = 1_000_000;
 
 /// What is known of a noun beforehand.
@@ -45,7 +47,7 @@ async fn list(about: &About, args: &ListArgs, config: &Config, screen: Screen) -
     let wanted = pairs(args.filter.as_deref())?;
     let api = api(&args.reach, config)?;
     watch(args.watch, screen, about, async || {
-        let mut items = api.list(about.path, &[], ALL).await?;
+        let mut items = waiting(screen, READING, api.list(about.path, &[], ALL)).await?;
         items.retain(|item| wanted.iter().all(|(key, value)| has(item, key, value)));
         items.truncate(args.limit);
         Ok(items)
@@ -55,7 +57,7 @@ async fn list(about: &About, args: &ListArgs, config: &Config, screen: Screen) -
 
 async fn show(about: &About, args: &ShowArgs, config: &Config, screen: Screen) -> Done {
     let api = api(&args.reach, config)?;
-    let items = api.list(about.path, &[], ALL).await?;
+    let items = waiting(screen, READING, api.list(about.path, &[], ALL)).await?;
     let found = items.iter().find(|item| item.pointer(about.name).and_then(Json::as_str) == Some(&args.name));
     let found = found.ok_or_else(|| absent(about, &args.name, &api))?;
     screen.show(found, about.name)
@@ -66,7 +68,7 @@ async fn list_events(args: &EventFilter, config: &Config, screen: Screen) -> Don
     let limit = if args.all { ALL } else { args.limit };
     let api = api(&args.reach, config)?;
     watch(args.watch, screen, &EVENT, async || {
-        let mut items = api.list(EVENT.path, &query, limit).await?;
+        let mut items = waiting(screen, READING, api.list(EVENT.path, &query, limit)).await?;
         items.reverse();
         Ok(items)
     })
@@ -107,7 +109,7 @@ fn event_query(args: &EventFilter) -> Result<Vec<(&'static str, String)>, Failur
 async fn show_event(args: &ShowArgs, config: &Config, screen: Screen) -> Done {
     let query = [("text", args.name.clone()), ("order", "desc".into())];
     let api = api(&args.reach, config)?;
-    let items = api.list(EVENT.path, &query, ALL).await?;
+    let items = waiting(screen, READING, api.list(EVENT.path, &query, ALL)).await?;
     let found = items.iter().find(|item| item["event"]["id"] == *args.name);
     screen.show(found.ok_or_else(|| absent(&EVENT, &args.name, &api))?, EVENT.name)
 }

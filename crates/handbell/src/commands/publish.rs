@@ -1,6 +1,9 @@
 //! `pub`: one event, durable when this returns.
 
-use std::{io::Read, time::Duration};
+use std::{
+    io::{IsTerminal, Read},
+    time::Duration,
+};
 
 use handbell_protocol::{BadName, Json, Topic, frame::Published};
 use serde_json::{Value, json};
@@ -10,7 +13,7 @@ use crate::{
     client::{Hello, Rejected, Session, Work, refusal},
     config::Config,
     failure::{COMPARE, Done, Failure},
-    output::Screen,
+    output::{Screen, note, waiting},
     reach::{Side, place},
 };
 
@@ -22,7 +25,7 @@ pub(crate) async fn run(args: &PubArgs, config: &Config, screen: Screen) -> Done
     let mut session = Session::connect(place, hello).await?;
     session.publish(frame).await?;
     loop {
-        let frame = session.next().await?;
+        let frame = waiting(screen, "waiting until it is stored", session.next()).await?;
         match frame.op.as_str() {
             "published" => {
                 tell(&frame.text, frame.read(), args, screen)?;
@@ -80,6 +83,9 @@ pub(super) fn payload_of(argument: Option<&str>) -> Result<Json, Failure> {
 }
 
 fn standard_input() -> Result<String, Failure> {
+    if std::io::stdin().is_terminal() {
+        note("type the payload as JSON, and end it with Ctrl-D on a line of its own");
+    }
     let mut text = String::new();
     std::io::stdin().lock().read_to_string(&mut text).map_err(|error| {
         Failure::usage(format!("standard input can't be read: {error}"), "PAYLOAD", "give the payload in UTF-8")

@@ -11,7 +11,7 @@ use crate::{
     client::{ErrorFrame, Frame, Hello, Reply, Session, Work, refusal},
     config::Config,
     failure::{Done, Failure},
-    output::Screen,
+    output::{Screen, waiting},
     reach::{Side, place},
 };
 
@@ -28,7 +28,9 @@ pub(crate) async fn run(args: &RequestArgs, config: &Config, screen: Screen) -> 
     let call = format!("cli-{}", session.run());
     work.call = Some(call.clone());
     session.publish(work).await?;
-    let answered = tokio::time::timeout(args.deadline + SLACK, answer(&mut session, &call, &url)).await;
+    let wait = tokio::time::timeout(args.deadline + SLACK, answer(&mut session, &call, &url));
+    let within = format_duration(args.deadline);
+    let answered = waiting(screen, &format!("waiting for {}, at most {within}", args.to), wait).await;
     let (frame, reply) =
         answered.map_err(|_| Failure::failed("no answer came", url.clone(), "look at the agent"))??;
     let told = tell(&frame, &reply, args, &url, screen);

@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use handbell_admin::{Access, Options, SidecarHandle, router};
+use handbell_admin::{Access, Options, SidecarHandle, router, sidecar_router};
 use handbell_backend::Backend;
 use handbell_delivery::Member;
 use handbell_sidecar::Sidecar;
@@ -67,14 +67,31 @@ impl SidecarHandle for Handle {
     }
 }
 
-/// Binds `admin.listen`.
-pub(super) async fn bind(loaded: &Loaded) -> Result<(TcpListener, SocketAddr), Failure> {
-    let Listen::Tcp(address) = loaded.config.admin.listen else {
-        return Err(loaded.problem("admin.listen", "the admin address is a Unix socket", "write IP:PORT").into());
+/// Whose admin address it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Whose {
+    /// The installation's: page, API and all.
+    All,
+    /// A sidecar's own.
+    Sidecar,
+}
+
+/// Binds `admin.listen`, or `sidecar.admin.listen`.
+pub(super) async fn bind(loaded: &Loaded, whose: Whose) -> Result<(TcpListener, SocketAddr), Failure> {
+    let (key, listen) = match whose {
+        Whose::All => ("admin.listen", &loaded.config.admin.listen),
+        Whose::Sidecar => ("sidecar.admin.listen", &loaded.config.sidecar.admin.listen),
+    };
+    let Listen::Tcp(address) = *listen else {
+        return Err(loaded.problem(key, "the admin address is a Unix socket", "write IP:PORT").into());
     };
     let failed = |error: std::io::Error| {
         let what = format!("can't listen on {address}: {error}");
-        Failure::failed(what, "admin.listen (--admin)", "stop what uses it, or choose another address")
+        Failure::failed(
+            what,
+            format!("{key} (--admin)"),
+            "stop what uses it (handbell doctor says what it is), or choose another address",
+        )
     };
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let bound = listener.local_addr().map_err(failed)?;
@@ -84,6 +101,7 @@ pub(super) async fn bind(loaded: &Loaded) -> Result<(TcpListener, SocketAddr), F
 /// The service as a task; it ends when it is aborted.
 pub(super) fn serve(
     loaded: &Loaded,
+    whose: Whose,
     (listener, bound): (TcpListener, SocketAddr),
     backend: Arc<dyn Backend>,
     member: Member,
@@ -92,14 +110,18 @@ pub(super) fn serve(
     let keys = &loaded.config.admin;
     let topics = loaded.config.topics.iter();
     let handles = slots.iter().map(|slot| Arc::new(Handle(slot.clone())) as Arc<dyn SidecarHandle>);
-    let router = router(Options {
+    let options = Options {
         backend,
         member,
         sidecars: handles.collect(),
         declared: topics.map(|(topic, keys)| (topic.clone(), keys.description.clone())).collect(),
         access: Access { listen: bound, origins: keys.origins.clone(), tokens_file: keys.tokens_file.clone() },
         version: VERSION,
-    });
+    };
+    let router = match whose {
+        Whose::All => router(options),
+        Whose::Sidecar => sidecar_router(options),
+    };
     tokio::spawn(async move {
         if let Err(error) = axum::serve(listener, router).await {
             tracing::error!(%error, "the admin listener has failed");

@@ -11,13 +11,13 @@ use tokio::task::JoinHandle;
 
 use super::{
     addresses::addresses,
-    admin::{self, Handle, Slot},
+    admin::{self, Handle, Slot, Whose},
     backend::{self, Opened},
     ready::Ready,
     sidecar as options,
 };
 use crate::{
-    config::Loaded,
+    config::{Listen, Loaded, section::BackendKind},
     failure::{Done, Failure},
     output::Screen,
     signals::Interrupt,
@@ -27,12 +27,29 @@ use crate::{
 const SLACK: Duration = Duration::from_secs(15);
 
 /// Everything in one process.
-pub(crate) async fn dev(loaded: &Loaded, sidecars: u16, screen: Screen, mut interrupt: Interrupt) -> Done {
-    let listens = addresses(loaded, sidecars)?;
+pub(crate) async fn dev(loaded: &Loaded, sidecars: u16, screen: Screen, interrupt: Interrupt) -> Done {
+    run(loaded, &addresses(loaded, sidecars)?, Whose::All, screen, interrupt).await
+}
+
+/// One sidecar, for the agents beside it: many of them share a broker.
+pub(crate) async fn sidecar(loaded: &Loaded, screen: Screen, interrupt: Interrupt) -> Done {
+    if loaded.config.backend.kind == BackendKind::Embedded {
+        let what = "the embedded log belongs to one process, so a sidecar by itself can't use it";
+        let how = "use handbell dev, which runs sidecars and the log in one process, or a broker (--backend nats)";
+        return Err(loaded.problem("backend.kind", what, how).into());
+    }
+    run(loaded, std::slice::from_ref(&loaded.config.sidecar.listen), Whose::Sidecar, screen, interrupt).await
+}
+
+async fn run(loaded: &Loaded, listens: &[Listen], whose: Whose, screen: Screen, mut interrupt: Interrupt) -> Done {
     let sidecars = listens.iter().map(|listen| options::options(loaded, listen)).collect::<Result<Vec<_>, _>>()?;
-    let admin = admin::bind(loaded).await?;
+    let admin = admin::bind(loaded, whose).await?;
     let url = format!("http://{}", admin.1);
-    let Opened { backend, store } = backend::open(loaded).await?;
+    let opened = tokio::select! {
+        opened = backend::open(loaded) => opened?,
+        () = interrupt.came() => return Ok(()),
+    };
+    let Opened { backend, store } = opened;
     tracing::info!("events are kept {store}");
 
     let mut running = Running::new(backend).await?;
@@ -42,7 +59,7 @@ pub(crate) async fn dev(loaded: &Loaded, sidecars: u16, screen: Screen, mut inte
             return Err(error);
         }
     }
-    running.serve_admin(loaded, admin);
+    running.serve_admin(loaded, whose, admin);
     Ready { agents: running.urls(), admin: url, store: &store }.tell(screen)?;
 
     tokio::select! {
@@ -51,13 +68,6 @@ pub(crate) async fn dev(loaded: &Loaded, sidecars: u16, screen: Screen, mut inte
     }
     running.end(loaded.config.sidecar.drain + SLACK).await;
     Ok(())
-}
-
-/// A sidecar by itself needs a broker that several processes can use.
-pub(crate) fn sidecar(loaded: &Loaded) -> Done {
-    let what = "the embedded log belongs to one process, so a sidecar by itself can't use it";
-    let how = "use handbell dev, which runs sidecars and the log in one process";
-    Err(loaded.problem("backend.kind", what, how).into())
 }
 
 /// The parts, in the order in which they were started.
@@ -86,8 +96,9 @@ impl Running {
         Ok(())
     }
 
-    fn serve_admin(&mut self, loaded: &Loaded, admin: (tokio::net::TcpListener, std::net::SocketAddr)) {
-        self.admin = Some(admin::serve(loaded, admin, self.backend.clone(), self.member.clone(), &self.slots));
+    fn serve_admin(&mut self, loaded: &Loaded, whose: Whose, admin: (tokio::net::TcpListener, std::net::SocketAddr)) {
+        let (backend, member) = (self.backend.clone(), self.member.clone());
+        self.admin = Some(admin::serve(loaded, whose, admin, backend, member, &self.slots));
     }
 
     fn urls(&self) -> Vec<String> {

@@ -7,10 +7,11 @@ use handbell_protocol::{AgentName, TopicPattern, frame::RetryPolicy, time::forma
 use handbell_sidecar::policy::Scope as ScopeEntry;
 
 use super::{
+    check_nats::check_nats,
     files::check_files,
     node::{Node, Step, steps},
     problem::Problem,
-    section::{Config, Keep, Size},
+    section::{BackendKind, Config, Keep, Size},
 };
 
 /// All that is wrong, in the files that it names too.
@@ -31,6 +32,9 @@ pub(super) fn check_values(config: &Config, tree: &Node) -> Vec<Problem> {
     checker.scopes(config);
     checker.retry(config);
     checker.backend(config);
+    if config.backend.kind == BackendKind::Nats {
+        checker.problems.extend(check_nats(&config.backend.nats, &keeps(config), tree));
+    }
     checker.problems
 }
 

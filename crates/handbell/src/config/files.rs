@@ -19,6 +19,9 @@ pub(super) fn check_files(config: &Config, tree: &Node) -> Vec<Problem> {
     if let Some(path) = &config.admin.tokens_file {
         problems.extend(admin_tokens(tree, path));
     }
+    for (key, path) in config.backend.nats.files() {
+        problems.extend(fs::File::open(path).err().map(|error| unreadable(tree, key, path, &error)));
+    }
     for (topic, declared) in &config.topics {
         if let Some(path) = &declared.schema {
             let key = ["topics", topic.as_str(), "schema"].map(|key| Step::Key(key.into()));

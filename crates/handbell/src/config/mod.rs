@@ -3,6 +3,7 @@
 //! mend it. Knows nothing of what the values are used for.
 
 mod check;
+mod check_nats;
 #[cfg(test)]
 mod documents;
 mod files;

@@ -2,8 +2,10 @@
 
 mod fit;
 pub(crate) mod human;
+mod progress;
 mod screen;
 mod table;
 
-pub(crate) use screen::{Screen, note};
+pub(crate) use progress::waiting;
+pub(crate) use screen::{Screen, Tone, note};
 pub(crate) use table::{Column, terminal_width};

@@ -11,6 +11,24 @@ use crate::{
     failure::{Done, Failure},
 };
 
+/// What a coloured word means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Tone {
+    Good,
+    Warning,
+    Bad,
+}
+
+impl Tone {
+    const fn code(self) -> u8 {
+        match self {
+            Self::Good => 32,
+            Self::Warning => 33,
+            Self::Bad => 31,
+        }
+    }
+}
+
 /// Where and how answers are printed.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Screen {
@@ -41,6 +59,14 @@ impl Screen {
 
     pub(crate) fn is_json(&self) -> bool {
         self.format == Format::Json
+    }
+
+    /// A word in the colour of its meaning, where there is colour.
+    pub(crate) fn paint(&self, word: &str, tone: Tone) -> String {
+        match self.look.colour {
+            true => format!("\x1b[{}m{word}\x1b[0m", tone.code()),
+            false => word.to_owned(),
+        }
     }
 
     /// One line of text.

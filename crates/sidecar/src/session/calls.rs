@@ -2,15 +2,16 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
+    hash::{DefaultHasher, Hasher as _},
     sync::Arc,
     time::Duration,
 };
 
-use handbell_backend::{Headers, Outgoing, header};
-use handbell_delivery::{Answer, ConsumerKey, Delivered, Verdict, inbox::CALLER_MEMBER};
+use handbell_backend::{Headers, Outgoing, PublishError, Stored, header};
+use handbell_delivery::{self as carried, Answer, ConsumerKey, Delivered, Verdict, inbox::CALLER_MEMBER};
 use handbell_protocol::{
-    Envelope, Json, Target,
-    event::Cause,
+    Envelope, Json, Target, Timestamp,
+    event::{Cause, Destination, Draft},
     frame::{Cancel, FrameError, Reply, ReplyStatus, Request, ServerFrame},
 };
 
@@ -18,12 +19,17 @@ use super::{
     DIRECT, Directory, Effect, Now, Session, Ticket,
     deliveries::{Frame, Lineage},
     fault,
+    publish::Purpose,
 };
 
 /// How long a target may be unknown to `members` before nobody is there.
 const PRESENCE_GRACE: Duration = Duration::from_millis(500);
 /// How often it is looked for meanwhile.
 const PRESENCE_LOOK: Duration = Duration::from_millis(50);
+/// How long an answer that is stored already may take to come; how soon a
+/// conclusion that the backend didn't take is tried again.
+const PATIENCE: Duration = Duration::from_secs(10);
+const AGAIN: Duration = Duration::from_millis(250);
 /// The longest default that travels with its request, in bytes.
 const LONGEST_DEFAULT: usize = 4_096;
 /// So many closed calls are known, so that a late answer isn't taken for a lost one.
@@ -36,8 +42,9 @@ pub(super) struct Call {
     seq: u64,
     deadline: Duration,
     default: Option<Json>,
-    /// Set when it begins.
+    /// When to look next; set when it begins.
     due: Duration,
+    deadline_at: Timestamp,
     request: Option<Cause>,
     target: Option<Target>,
     published: bool,
@@ -45,7 +52,21 @@ pub(super) struct Call {
     early: Option<Delivered>,
     /// Nobody is there, and what was to be stored meanwhile.
     waiting: Option<Waiting>,
-    nobody: bool,
+    end: End,
+}
+
+/// How a call ends without a responder's answer. The first answer that is
+/// stored stands, so this one is stored like any other before it is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// Not yet.
+    Open,
+    /// So, as soon as its request is stored.
+    Wanted(Answer),
+    /// That is being stored.
+    Storing(Answer),
+    /// Another answer was stored before and is on its way.
+    Beaten(Answer),
 }
 
 #[derive(Debug)]
@@ -61,6 +82,7 @@ impl Waiting {
     fn for_the_record(mut self, now: Now) -> Effect {
         for record in &mut self.records {
             record.headers.set(header::EXPIRY, now.wall.to_string());
+            record.headers.remove(header::CALL);
         }
         Effect::Publish(self.ticket, self.records)
     }
@@ -74,12 +96,13 @@ impl Call {
             deadline: request.deadline,
             default: request.default.clone(),
             due: Duration::ZERO,
+            deadline_at: Timestamp::default(),
             request: None,
             target: None,
             published: false,
             early: None,
             waiting: None,
-            nobody: false,
+            end: End::Open,
         }
     }
 
@@ -89,17 +112,18 @@ impl Call {
             headers.set(header::DEFAULT, default);
         }
         self.due = now.mono + self.deadline;
+        self.deadline_at = now.wall.after(self.deadline);
         self.request = Some(Cause::of(envelope));
         self.target = envelope.routing.to.clone();
         headers.set(header::CALL, &*self.name);
         headers.set(header::REPLY_TO, &*envelope.event.source);
         headers.set(header::CALLER, producer);
         headers.set(CALLER_MEMBER, member);
-        headers.set(header::EXPIRY, now.wall.after(self.deadline).to_string());
+        headers.set(header::EXPIRY, self.deadline_at.to_string());
     }
 
     fn wakes_at(&self) -> Duration {
-        self.waiting.as_ref().map_or(self.due, |waiting| waiting.look.min(self.due))
+        self.waiting.as_ref().map_or(self.due, |waiting| waiting.look)
     }
 }
 
@@ -108,7 +132,8 @@ impl Call {
 #[derive(Debug, Default)]
 pub(super) struct Calls {
     open: BTreeMap<String, Call>,
-    closed: VecDeque<String>,
+    /// Digests of their IDs.
+    closed: VecDeque<u64>,
 }
 
 impl Calls {
@@ -116,9 +141,10 @@ impl Calls {
         self.open.values().map(Call::wakes_at).min()
     }
 
-    /// The request was refused.
-    pub(super) fn forget(&mut self, seq: u64) {
-        self.open.retain(|_, call| call.seq != seq);
+    /// The request was refused, or is in doubt: then somebody may have answered.
+    pub(super) fn forget(&mut self, seq: u64) -> Option<Delivered> {
+        let name = self.of_seq(seq)?.name.clone();
+        self.open.remove(&name)?.early
     }
 
     /// Whether there is no room for that call.
@@ -131,20 +157,31 @@ impl Calls {
     }
 
     fn note_closed(&mut self, request: &str) {
-        self.closed.push_back(request.to_owned());
+        self.closed.push_back(digest(request));
         if self.closed.len() > CLOSED {
             self.closed.pop_front();
         }
     }
 
     fn was_closed(&self, request: &str) -> bool {
-        self.closed.iter().any(|closed| closed == request)
+        self.closed.contains(&digest(request))
     }
 }
 
 impl Session {
     pub(super) fn request(&mut self, now: Now, directory: &dyn Directory, request: Request) {
-        let call = Call::of(&request);
+        let mut call = Call::of(&request);
+        match request.publish.draft.as_ref().map(Draft::destination) {
+            Ok(Destination::To(Target::All)) => {
+                let reason = "a request has one responder: ask an agent, a pool or a capability, or publish to all";
+                let error = FrameError { seq: Some(call.seq), call: Some(call.name), ..fault("request", reason) };
+                return self.bad_frame(error);
+            }
+            Ok(Destination::To(Target::Agent(agent))) if call.default.is_none() => {
+                call.default = self.policy.default_replies.get(agent).cloned();
+            }
+            _ => {}
+        }
         if self.calls.open.get(&call.name).is_some_and(|open| open.seq != call.seq) {
             let reason = format!("call {:?} is open already; name each open call differently", call.name);
             let error = FrameError { seq: Some(call.seq), call: Some(call.name), ..fault("request", reason) };
@@ -163,23 +200,27 @@ impl Session {
         ticket: Ticket,
         records: Vec<Outgoing>,
     ) {
-        if call.target.as_ref().is_none_or(|target| directory.is_present(target)) {
+        // Sent again after it was in doubt, and answered meanwhile.
+        let closed = call.request.as_ref().is_some_and(|request| self.calls.was_closed(&request.id));
+        if closed || call.target.as_ref().is_none_or(|target| directory.is_present(target)) {
             self.out.push(Effect::Publish(ticket, records));
         } else {
-            let until = now.mono + PRESENCE_GRACE;
+            let until = (now.mono + PRESENCE_GRACE).min(call.due);
             call.waiting = Some(Waiting { until, look: now.mono + PRESENCE_LOOK, ticket, records });
         }
-        self.calls.open.insert(call.name.clone(), call);
+        if !closed {
+            self.calls.open.insert(call.name.clone(), call);
+        }
     }
 
     pub(super) fn call_published(&mut self, now: Now, seq: u64) {
         let Some(call) = self.calls.of_seq(seq) else { return };
         call.published = true;
-        let (early, nobody, name) = (call.early.take(), call.nobody, call.name.clone());
+        let (early, end, name) = (call.early.take(), call.end, call.name.clone());
         if let Some(answer) = early {
             self.answered(now, answer);
-        } else if nobody {
-            self.close_call(&name, ReplyStatus::NoResponders);
+        } else if let End::Wanted(how) = end {
+            self.conclude(now, &name, how);
         }
     }
 
@@ -190,14 +231,19 @@ impl Session {
         for name in due {
             let Some(call) = self.calls.open.get_mut(&name) else { continue };
             if let Some(waiting) = call.waiting.take() {
-                let (call_nobody, effect) = look(waiting, call.target.as_ref(), now, directory);
-                call.nobody = call_nobody;
+                let (nobody, effect) = look(waiting, call.target.as_ref(), now, directory);
+                if nobody {
+                    call.end = End::Wanted(Answer::NoResponders);
+                }
                 match effect {
                     Ok(publish) => self.out.push(publish),
                     Err(waiting) => call.waiting = Some(waiting),
                 }
+            } else if let End::Beaten(how) = call.end {
+                self.close_call(&name, how);
             } else if call.published {
-                self.close_call(&name, ReplyStatus::Timeout);
+                let how = if let End::Wanted(how) | End::Storing(how) = call.end { how } else { Answer::Timeout };
+                self.conclude(now, &name, how);
             } else {
                 // The broker hasn't answered the publish: its answer comes first.
                 call.due = now.mono + PRESENCE_LOOK;
@@ -205,21 +251,61 @@ impl Session {
         }
     }
 
-    /// Ends a call without an answer from anybody.
-    fn close_call(&mut self, name: &str, status: ReplyStatus) {
-        let Some(call) = self.calls.open.remove(name) else { return };
-        let stands_in = !matches!(status, ReplyStatus::Cancelled);
-        let configured = || match &call.target {
-            Some(Target::Agent(agent)) => self.policy.default_replies.get(agent).cloned(),
-            _ => None,
+    /// Stores how a call ended, unless an answer is stored already.
+    fn conclude(&mut self, now: Now, name: &str, how: Answer) {
+        let Some(call) = self.calls.open.get_mut(name) else { return };
+        call.due = now.mono + PATIENCE;
+        let (Some(request), false) = (call.request.clone(), matches!(call.end, End::Storing(_))) else { return };
+        call.end = End::Storing(how);
+        let carried = carried::Call {
+            name: call.name.clone(),
+            caller: self.agent.clone(),
+            deadline: call.deadline_at,
+            producer: Some(self.producer_text.to_string()),
+            member: Some(self.member.clone()),
+            default: call.default.clone(),
         };
-        let default = if stands_in { call.default.clone().or_else(configured) } else { None };
-        let status = if default.is_some() { ReplyStatus::Default } else { status };
+        let record = carried.conclusion(&request, how, self.bounds.partitions);
+        let ticket = self.ticket(Purpose::Conclusion { call: name.into(), request: request.id.into() });
+        self.out.push(Effect::Publish(ticket, vec![record]));
+    }
+
+    pub(super) fn conclusion_receipt(
+        &mut self,
+        now: Now,
+        name: &str,
+        request: &str,
+        result: Result<Stored, PublishError>,
+    ) {
+        let of_request = |call: &&mut Call| call.request.as_ref().is_some_and(|cause| cause.id == request);
+        let Some(call) = self.calls.open.get_mut(name).filter(of_request) else { return };
+        let End::Storing(how) = call.end else { return };
+        match result {
+            Ok(Stored { duplicate: true, .. }) => {
+                call.end = End::Beaten(how);
+                call.due = now.mono + PATIENCE;
+            }
+            Err(error) if error.is_retryable() || error.is_in_doubt() => {
+                call.end = End::Wanted(how);
+                call.due = now.mono + AGAIN;
+            }
+            _ => self.close_call(name, how),
+        }
+    }
+
+    /// Ends a call without an answer from anybody.
+    fn close_call(&mut self, name: &str, how: Answer) {
+        let Some(call) = self.calls.open.remove(name) else { return };
+        let default = call.default.filter(|_| how != Answer::Cancelled);
+        let status = if default.is_some() { ReplyStatus::Default } else { status_of(how) };
         let payload = default.unwrap_or_default();
         let reply = Reply { call: call.name, delivery: String::new(), status, event: None, payload };
         if let Some(cause) = call.request {
             self.calls.note_closed(&cause.id);
             self.hand_reply(DIRECT, None, reply, cause);
+        }
+        if let Some(answer) = call.early {
+            self.back_up(name, &answer);
         }
     }
 
@@ -232,15 +318,17 @@ impl Session {
         let Some(how) = Answer::of(&answer.record) else { return self.drop_answer(&answer) };
         let request = answer.record.envelope.event.causation_id.as_deref();
         let closed = request.is_some_and(|request| self.calls.was_closed(request));
+        #[cfg(feature = "sabotage")]
+        let closed = closed && !self.sabotaged(super::Sabotage::SecondReply);
         let ours = |call: &Call| call.request.as_ref().map(|cause| cause.id.as_str()) == request;
         match self.calls.open.get_mut(&name) {
             Some(call) if ours(call) && !call.published => {
                 call.early = Some(answer);
                 return;
             }
-            // Whoever held the request saw its deadline first.
-            Some(call) if ours(call) && matches!(how, Answer::Timeout | Answer::Default) => {
-                self.close_call(&name, ReplyStatus::Timeout);
+            // What this side, or whoever held the request, has stored at its end.
+            Some(call) if ours(call) && !matches!(how, Answer::Ok | Answer::Error) => {
+                self.close_call(&name, how);
                 return self.back_up(&name, &answer);
             }
             Some(call) if ours(call) => {
@@ -262,12 +350,8 @@ impl Session {
             self.calls.note_closed(&request);
         }
         let envelope = &answer.record.envelope;
-        let (status, event) = match how {
-            Answer::Ok => (ReplyStatus::Ok, Some(envelope.event.clone())),
-            Answer::Error => (ReplyStatus::Error, Some(envelope.event.clone())),
-            Answer::Timeout => (ReplyStatus::Timeout, None),
-            Answer::Default => (ReplyStatus::Default, None),
-        };
+        let event = matches!(how, Answer::Ok | Answer::Error).then(|| envelope.event.clone());
+        let status = status_of(how);
         let reply = Reply { call: name, delivery: String::new(), status, event, payload: envelope.payload.clone() };
         let cause = Cause::of(envelope);
         self.hand_reply(DIRECT, Some(answer.token), reply, cause);
@@ -310,8 +394,31 @@ impl Session {
         if let Some(request) = &call.request {
             self.out.push(Effect::Cancel(request.id.clone()));
         }
-        self.close_call(&cancel.call, ReplyStatus::Cancelled);
+        match (call.end, call.published) {
+            (End::Open | End::Wanted(_), true) => self.conclude(now, &cancel.call, Answer::Cancelled),
+            (End::Open | End::Wanted(_), false) => call.end = End::Wanted(Answer::Cancelled),
+            // It is ending already.
+            (End::Storing(_) | End::Beaten(_), _) => {}
+        }
     }
+}
+
+fn status_of(how: Answer) -> ReplyStatus {
+    match how {
+        Answer::Ok => ReplyStatus::Ok,
+        Answer::Error => ReplyStatus::Error,
+        Answer::Timeout => ReplyStatus::Timeout,
+        Answer::Default => ReplyStatus::Default,
+        Answer::NoResponders => ReplyStatus::NoResponders,
+        Answer::Cancelled => ReplyStatus::Cancelled,
+    }
+}
+
+/// Stands for a request's ID, which is longer.
+fn digest(request: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    hasher.write(request.as_bytes());
+    hasher.finish()
 }
 
 /// A default as a header's value, so that it can stand in where this session

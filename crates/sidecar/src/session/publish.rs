@@ -36,6 +36,13 @@ pub(super) enum Purpose {
         /// The delivery that had the call.
         delivery: Box<str>,
     },
+    /// How a call ended without a responder's answer.
+    Conclusion {
+        /// Its name.
+        call: Box<str>,
+        /// The request's event ID: a name may be given again.
+        request: Box<str>,
+    },
 }
 
 /// A publish, ready to be handed over.
@@ -58,7 +65,10 @@ impl Session {
     pub(super) fn admit(&mut self, now: Now, directory: &dyn Directory, publish: Publish, call: Option<Call>) {
         let seq = publish.seq;
         let digest = publish.draft.as_ref().map_or(0, Draft::digest);
-        match self.window.admit(seq, digest) {
+        let admission = self.window.admit(seq, digest);
+        #[cfg(feature = "sabotage")]
+        let admission = self.admit_sabotaged(admission);
+        match admission {
             Admission::UnderWay => {}
             Admission::Stored { id, position } => {
                 self.send(ServerFrame::Published(Published { seq, id, position, duplicate: true }));
@@ -92,6 +102,8 @@ impl Session {
     ) -> Result<(), Refusal> {
         let seq = publish.seq;
         let dedup = Dedup { key: format!("{}/{seq}", self.producer_text), digest: Some(digest) };
+        #[cfg(feature = "sabotage")]
+        let dedup = self.dedup_sabotaged(dedup);
         let given = id::of_publish(&self.producer, seq);
         let cause = publish.cause.as_deref();
         let mut prepared = match &call {
@@ -99,6 +111,8 @@ impl Session {
             None => self.prepare(now, publish.draft?, given, dedup, cause, output)?,
         };
         self.window.handed(seq, Sent { digest, output: prepared.output });
+        #[cfg(feature = "sabotage")]
+        self.tell_published_early(seq, &prepared.letter.envelope);
         let ticket = self.ticket(Purpose::Publish { seq });
         if let Some(mut call) = call {
             call.begin(&prepared.letter.envelope, &mut prepared.letter.headers, now, &self.producer_text, &self.member);
@@ -182,12 +196,15 @@ impl Session {
             Some(Purpose::Publish { seq }) => self.publish_receipt(now, seq, result),
             Some(Purpose::Output { ack, index }) => self.output_receipt(now, ack, index, result),
             Some(Purpose::Answer { delivery }) => self.answer_receipt(&delivery, result),
+            Some(Purpose::Conclusion { call, request }) => self.conclusion_receipt(now, &call, &request, result),
             None => {}
         }
         self.leave_if_done();
     }
 
     fn publish_receipt(&mut self, now: Now, seq: u64, result: Result<Stored, PublishError>) {
+        #[cfg(feature = "sabotage")]
+        let result = self.receipt_sabotaged(result);
         match (self.window.receipt(seq, &result), result) {
             (Some(Ok(())), Ok(Stored { position, id, duplicate })) => {
                 let position = position.to_string();
@@ -195,8 +212,11 @@ impl Session {
                 self.call_published(now, seq);
             }
             (Some(Err(refusal)), _) => {
-                self.calls.forget(seq);
+                let answered = self.calls.forget(seq);
                 self.rejected_seq(seq, refusal);
+                if let Some(answer) = answered {
+                    self.answered(now, answer);
+                }
             }
             _ => {}
         }

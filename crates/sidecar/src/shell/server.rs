@@ -40,7 +40,9 @@ const TOKENS_LOOK: Duration = Duration::from_secs(1);
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The address can't be listened on.
-    #[error("sidecar.listen (--listen): can't listen on {address}: {source}; stop what uses it or choose another")]
+    #[error(
+        "sidecar.listen (--listen): can't listen on {address}: {source}; stop what uses it (handbell doctor says what it is), or choose another address"
+    )]
     Listen {
         /// The address.
         address: String,

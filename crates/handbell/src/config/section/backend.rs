@@ -6,7 +6,7 @@ use handbell_backend::PartitionCount;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Size;
+use super::{Size, nats::Nats};
 
 /// Where events are stored.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -20,6 +20,8 @@ pub(crate) struct Backend {
     pub(crate) partitions: PartitionCount,
     /// The log inside this process.
     pub(crate) embedded: Embedded,
+    /// NATS JetStream.
+    pub(crate) nats: Nats,
 }
 
 /// A backend.
@@ -29,6 +31,8 @@ pub(crate) enum BackendKind {
     /// A log inside this process, in a directory that it owns.
     #[default]
     Embedded,
+    /// NATS JetStream, which several processes share.
+    Nats,
 }
 
 /// The log inside this process.

@@ -127,8 +127,8 @@ fn syntax_error(text: &str, errors: &ParseErrors) -> BadFilter {
 /// The parser's words without its lists of all that might stand there.
 fn in_words(reason: &str) -> String {
     let found = reason.split(" expecting ").next().unwrap_or(reason);
-    let input = |lead| found.strip_prefix(lead).map(str::trim_start);
-    match input("mismatched input").or_else(|| input("extraneous input")) {
+    let leads = ["mismatched input", "extraneous input", "token recognition error at:"];
+    match leads.iter().find_map(|lead| found.strip_prefix(lead)).map(str::trim_start) {
         Some("'<EOF>'") => "the expression ends too early".into(),
         Some(input) => format!("{input} can't stand here"),
         None => reason.chars().take(200).collect(),

@@ -1,35 +1,20 @@
-//! Opening the log.
+//! Opening the embedded log.
 
-use std::{path::PathBuf, sync::Arc};
+use std::path::PathBuf;
 
-use handbell_backend::{Backend, Class};
+use handbell_backend::Class;
 use handbell_backend_embedded::{DEFAULT_MAX_EVENT, EmbeddedLog, OpenError, Options, Retention};
 use handbell_protocol::TopicPattern;
 
-use super::sidecar::max_event;
+use super::{super::sidecar::max_event, Opened};
 use crate::{
-    config::{
-        Config, Loaded,
-        section::{BackendKind, Keep},
-    },
+    config::{Config, section::Keep},
     failure::Failure,
     reach::data_folder,
 };
 
-/// An open backend, and in words where events are kept.
-pub(super) struct Opened {
-    pub(super) backend: Arc<dyn Backend>,
-    pub(super) store: String,
-}
-
-/// Opens the backend that the configuration names.
-pub(super) async fn open(loaded: &Loaded) -> Result<Opened, Failure> {
-    match loaded.config.backend.kind {
-        BackendKind::Embedded => embedded(&loaded.config).await,
-    }
-}
-
-async fn embedded(config: &Config) -> Result<Opened, Failure> {
+/// Opens the log in the directory that the configuration names, or in memory.
+pub(super) async fn open(config: &Config) -> Result<Opened, Failure> {
     let keys = &config.backend.embedded;
     let dir = keys.dir.clone().unwrap_or_else(default_dir);
     let (options, store) = match keys.ephemeral {

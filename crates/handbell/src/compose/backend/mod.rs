@@ -1,0 +1,34 @@
+//! Opening the backend that the configuration names.
+
+mod embedded;
+#[cfg(feature = "nats")]
+mod nats;
+
+use std::sync::Arc;
+
+use handbell_backend::Backend;
+
+use crate::{
+    config::{Loaded, section::BackendKind},
+    failure::Failure,
+};
+
+/// An open backend, and in words where events are kept.
+pub(super) struct Opened {
+    pub(super) backend: Arc<dyn Backend>,
+    pub(super) store: String,
+}
+
+/// Opens the backend.
+pub(super) async fn open(loaded: &Loaded) -> Result<Opened, Failure> {
+    match loaded.config.backend.kind {
+        BackendKind::Embedded => embedded::open(&loaded.config).await,
+        #[cfg(feature = "nats")]
+        BackendKind::Nats => nats::open(&loaded.config).await,
+        #[cfg(not(feature = "nats"))]
+        BackendKind::Nats => {
+            let what = "this build can't use NATS";
+            Err(loaded.problem("backend.kind", what, "build it with the cargo feature nats").into())
+        }
+    }
+}
