@@ -62,6 +62,26 @@ impl Agent {
         Ok(Self { socket, early: VecDeque::new(), welcome: Value::Null, closed: None })
     }
 
+    /// Connects and says `hello`, with little room in the system for what it
+    /// doesn't read.
+    ///
+    /// # Errors
+    /// When there is no `welcome`.
+    pub async fn narrow(url: &str, hello: Value) -> anyhow::Result<Self> {
+        let host: std::net::SocketAddr =
+            url.trim_start_matches("ws://").split('/').next().unwrap_or_default().parse()?;
+        let narrow = tokio::net::TcpSocket::new_v4()?;
+        narrow.set_recv_buffer_size(16 << 10)?;
+        let stream = MaybeTlsStream::Plain(narrow.connect(host).await?);
+        let (socket, _) = tokio_tungstenite::client_async(url, stream).await?;
+        let mut agent = Self { socket, early: VecDeque::new(), welcome: Value::Null, closed: None };
+        let mut frame = hello;
+        frame["op"] = json!("hello");
+        agent.send(&frame).await?;
+        agent.welcome = agent.expect("welcome").await?;
+        Ok(agent)
+    }
+
     /// The token with which the session goes on.
     #[must_use]
     pub fn resume(&self) -> Value {

@@ -7,6 +7,7 @@
 
 mod agent;
 mod http;
+pub mod load;
 mod publisher;
 mod raw;
 mod server;

@@ -24,12 +24,11 @@ pub fn handbell() -> anyhow::Result<PathBuf> {
         return Ok(path.into());
     }
     let exe = std::env::current_exe()?;
-    let profile = exe.ancestors().nth(2).context("a test lies in target/PROFILE/deps")?;
-    let binary = profile.join("handbell");
-    if !binary.exists() {
-        bail!("{} is not built; run cargo build -p handbell, or name another in HANDBELL_BIN", binary.display());
-    }
-    Ok(binary)
+    // A program lies in target/PROFILE, a test in target/PROFILE/deps.
+    let mut beside = exe.ancestors().skip(1).take(2).map(|folder| folder.join("handbell"));
+    beside.find(|binary| binary.exists()).with_context(|| {
+        format!("there is no handbell beside {}; build it, or name another in HANDBELL_BIN", exe.display())
+    })
 }
 
 /// A running `handbell dev` or `handbell sidecar`, killed when it is dropped.

@@ -184,10 +184,11 @@ async fn more_than_the_window_is_busy_never_a_close_and_all_of_it_comes_in_the_e
     let (mut due, mut busy) = (1, 0);
     while due <= 500 {
         // Always from the lowest that is due on, as the protocol asks for.
-        for seq in due..=500 {
+        let first = due;
+        for seq in first..=500 {
             agent.send(&publish(seq, "t", &json!(seq))).await.unwrap();
         }
-        for _ in due..=500 {
+        for _ in first..=500 {
             let answer = agent.next().await.unwrap().expect("never a close");
             match answer["op"].as_str() {
                 Some("published") => due = due.max(answer["seq"].as_u64().unwrap() + 1),

@@ -224,6 +224,11 @@ impl Actor {
             Some(Remedy::Slow) => {
                 // Nothing can be written, so what waits is dropped and only
                 // the close is left: everything comes again after the resume.
+                tracing::debug!(
+                    session = self.welcome.session,
+                    bytes = socket.outbox.bytes(),
+                    "a reader makes no progress"
+                );
                 socket.outbox.clear();
                 socket.outbox.close(1013, "the reader made no progress; read faster or ask for less credit");
                 self.detached();
