@@ -5,6 +5,7 @@
 
 mod cluster;
 mod common;
+mod faults;
 mod opening;
 mod outage;
 mod outside;
