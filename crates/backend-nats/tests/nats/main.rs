@@ -9,3 +9,4 @@ mod faults;
 mod opening;
 mod outage;
 mod outside;
+mod retention;
