@@ -3,7 +3,10 @@
 use std::collections::VecDeque;
 
 use anyhow::{Context as _, bail};
-use futures_util::{SinkExt as _, StreamExt as _};
+use futures_util::{
+    SinkExt as _, StreamExt as _,
+    stream::{SplitSink, SplitStream},
+};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio_tungstenite::{
@@ -13,10 +16,13 @@ use tokio_tungstenite::{
 
 use crate::PATIENCE;
 
+/// The socket of an agent.
+pub type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+
 /// A connected agent.
 #[derive(Debug)]
 pub struct Agent {
-    socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    socket: Socket,
     /// Frames that came while another was waited for.
     early: VecDeque<Value>,
     /// What the sidecar said to `hello`.
@@ -76,6 +82,11 @@ impl Agent {
     /// When the socket is lost.
     pub async fn send_raw(&mut self, message: Message) -> anyhow::Result<()> {
         self.socket.send(message).await.context("send")
+    }
+
+    /// Both directions, for one that doesn't take turns.
+    pub fn split(self) -> (SplitSink<Socket, Message>, SplitStream<Socket>) {
+        self.socket.split()
     }
 
     /// The next frame; `None` when the socket is closed.

@@ -8,11 +8,13 @@
 mod agent;
 mod http;
 mod publisher;
+mod raw;
 mod server;
 
-pub use agent::{Agent, delivery_of, type_of};
+pub use agent::{Agent, Socket, delivery_of, type_of};
 pub use http::{get, post};
 pub use publisher::Publisher;
+pub use raw::{Raw, client_frame};
 pub use server::{Server, handbell};
 
 use std::time::Duration;

@@ -121,6 +121,18 @@ impl Server {
         Ok(())
     }
 
+    /// The memory that it holds, in bytes.
+    ///
+    /// # Errors
+    /// When the system doesn't tell: only Linux does.
+    pub fn rss(&self) -> anyhow::Result<u64> {
+        let id = self.child.id().context("the server has ended")?;
+        let status = std::fs::read_to_string(format!("/proc/{id}/status"))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
+        let kib: u64 = line.trim().trim_end_matches(" kB").trim().parse()?;
+        Ok(kib << 10)
+    }
+
     /// Waits for the exit code.
     ///
     /// # Errors

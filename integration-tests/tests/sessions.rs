@@ -133,6 +133,45 @@ async fn a_deadline_is_told_to_a_caller_that_has_moved_and_its_responder_works_i
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_in_time_stands_although_its_caller_comes_back_after_the_deadline() {
+    let (_dir, server) = two_sidecars().await;
+    let mut helper = Agent::named(&server.agents[1], "/helper").await.unwrap();
+    for back in 0..2 {
+        let name = format!("/caller-{back}");
+        let mut caller = Agent::named(&server.agents[0], &name).await.unwrap();
+        let request = json!({"op":"request","seq":1,"call":"c1","deadline":"1s","event":{"type":"AskQuery"},"routing":{"to":"/helper"}});
+        caller.ask(&request, "published").await.unwrap();
+        let resume = caller.resume();
+        drop(caller);
+        let work = helper.expect("deliver").await.unwrap();
+        let respond = json!({"op":"respond","delivery":delivery_of(&work),"payload":7,"confirm":true});
+        helper.ask(&respond, "settled").await.unwrap();
+        tokio::time::sleep(Duration::from_millis(1_500)).await;
+        let mut caller = with_resume(&server.agents[back], &name, resume).await;
+        let reply = caller.expect("reply").await.unwrap();
+        assert_eq!((&reply["status"], &reply["payload"]), (&json!("ok"), &json!(7)), "back on {back}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_drained_sidecar_still_hands_out_answers() {
+    let (_dir, server) = two_sidecars().await;
+    let mut helper = Agent::named(&server.agents[1], "/helper").await.unwrap();
+    let mut caller = Agent::named(&server.agents[0], "/caller").await.unwrap();
+    let request = json!({"op":"request","seq":1,"call":"c1","event":{"type":"AskQuery"},"routing":{"to":"/helper"}});
+    caller.ask(&request, "published").await.unwrap();
+    let work = helper.expect("deliver").await.unwrap();
+    let admin = server.admin.clone();
+    let drain = tokio::spawn(async move { integration_tests::post(&admin, "/drain?sidecar=1").await });
+    caller.expect("goaway").await.unwrap();
+    let respond = json!({"op":"respond","delivery":delivery_of(&work),"payload":7,"confirm":true});
+    helper.ask(&respond, "settled").await.unwrap();
+    assert_eq!(caller.expect("reply").await.unwrap()["payload"], 7);
+    caller.send(&json!({"op":"bye"})).await.unwrap();
+    assert!((200..300).contains(&drain.await.unwrap().unwrap().0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nobody_there_and_a_cancelled_call_are_told() {
     let (_dir, server) = two_sidecars().await;
     let mut helper = Agent::named(&server.agents[1], "/helper").await.unwrap();

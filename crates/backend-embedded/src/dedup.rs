@@ -5,7 +5,7 @@
 //! stand beside one another in the index, and a million of them touch few pages.
 
 use handbell_backend::Class;
-use handbell_protocol::Namespace;
+use handbell_protocol::{Namespace, digest};
 
 /// A dedup key as it is stored: equal exactly when namespace, class and key are.
 pub(crate) type DedupKey = [u8; 20];
@@ -13,14 +13,10 @@ pub(crate) type DedupKey = [u8; 20];
 /// The stored form of `key`.
 pub(crate) fn dedup_key(namespace: &Namespace, class: Class, key: &str) -> DedupKey {
     let (stem, number) = split(key);
-    let mut hasher = blake3::Hasher::new();
-    for field in [namespace.as_str(), class.as_str(), stem] {
-        hasher.update(&(field.len() as u64).to_le_bytes());
-        hasher.update(field.as_bytes());
-    }
-    hasher.update(&[u8::from(number.is_some())]);
+    let mut fields = digest::row(&[namespace.as_str(), class.as_str(), stem].map(str::as_bytes));
+    fields.push(u8::from(number.is_some()));
     let mut stored = [0; 20];
-    stored[..12].copy_from_slice(&hasher.finalize().as_bytes()[..12]);
+    stored[..12].copy_from_slice(&blake3::hash(&fields).as_bytes()[..12]);
     stored[12..].copy_from_slice(&number.unwrap_or_default().to_be_bytes());
     stored
 }

@@ -74,7 +74,8 @@ pub mod header {
     pub const CALLER: &str = "hb-caller";
     /// What stands in where nobody answers in time: JSON.
     pub const DEFAULT: &str = "hb-default";
-    /// How an answer ended: `ok`, `error`, `timeout` or `default`.
+    /// How an answer ended: `ok`, `error`, `timeout`, `no_responders`,
+    /// `cancelled` or `default`.
     pub const STATUS: &str = "hb-status";
     /// In the retry channel: when it comes again, milliseconds since 1970.
     pub const DUE: &str = "hb-due";

@@ -1,15 +1,16 @@
 //! The call that a request carries: to whom its answer goes, and until when.
 //!
 //! All answers to one request share a dedup key, so the first one stands,
-//! whoever gives it: a responder, or whoever holds the request when its
-//! deadline passes.
+//! whoever gives it: a responder, the caller's side when it has waited long
+//! enough, or whoever holds the request when its deadline passes. So all of
+//! them tell the caller the same.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use handbell_backend::{Class, Dedup, Headers, Outgoing, PartitionCount, Record, header, partition_of};
 use handbell_protocol::{
-    AgentName, Envelope, Json, Target, Timestamp,
-    event::{Routing, id},
+    AgentName, Envelope, Json, Priority, Target, Timestamp,
+    event::{Cause, Event, Routing, id},
 };
 
 use crate::inbox::{CALLER_MEMBER, reply_topic};
@@ -29,9 +30,12 @@ pub struct Call {
     pub caller: AgentName,
     /// When an answer comes too late.
     pub deadline: Timestamp,
-    producer: Option<String>,
-    member: Option<String>,
-    default: Option<Json>,
+    /// The producer that called: the session that should get the answer.
+    pub producer: Option<String>,
+    /// Its member, where that session is.
+    pub member: Option<String>,
+    /// What stands in where nobody answers.
+    pub default: Option<Json>,
 }
 
 /// How an answer ended.
@@ -43,8 +47,12 @@ pub enum Answer {
     Error,
     /// Nobody answered in time.
     Timeout,
-    /// Nobody answered in time, and the caller had said what stands in.
+    /// Nobody answered, and the caller had said what stands in.
     Default,
+    /// Nobody was there.
+    NoResponders,
+    /// The caller didn't want it any more.
+    Cancelled,
 }
 
 // === impl Call ===
@@ -90,22 +98,28 @@ impl Call {
         }
     }
 
-    /// What the caller is told when nobody has answered `request` in time.
+    /// What the caller is told when there is no responder's answer: `how` it
+    /// ended instead, or the default that the caller had given.
     #[must_use]
-    pub(crate) fn unanswered(&self, request: &Record, partitions: PartitionCount) -> Outgoing {
-        let asked = &*request.envelope;
-        let mut event = asked.event.clone();
-        event.id = id::of_output(&asked.event.id, asked.event.timestamp.at(), NOBODY, 0);
-        event.causation_id = Some(asked.event.id.clone());
-        event.event_type = "ResponseEvent".into();
-        event.kind = None;
-        let to = Some(Target::Agent(self.caller.clone()));
-        let routing = Routing { topic: None, to, partition_key: None, ..asked.routing.clone() };
-        let (answer, payload) = match &self.default {
-            Some(default) => (Answer::Default, default.clone()),
-            None => (Answer::Timeout, Json::null()),
+    pub fn conclusion(&self, request: &Cause, how: Answer, partitions: PartitionCount) -> Outgoing {
+        let event = Event {
+            id: id::of_output(&request.id, request.at, NOBODY, 0),
+            event_type: "ResponseEvent".into(),
+            source: self.caller.to_string(),
+            timestamp: self.deadline.into(),
+            version: "1.0".into(),
+            correlation_id: request.correlation_id.clone(),
+            causation_id: Some(request.id.clone()),
+            kind: None,
+            extensions: BTreeMap::new(),
         };
-        self.answer(&asked.event.id, Envelope { event, payload, routing }, answer, partitions)
+        let to = Some(Target::Agent(self.caller.clone()));
+        let routing = Routing { topic: None, to, partition_key: None, priority: Priority::Normal, hops: request.hops };
+        let (how, payload) = match &self.default {
+            Some(default) if how != Answer::Cancelled => (Answer::Default, default.clone()),
+            _ => (how, Json::null()),
+        };
+        self.answer(&request.id, Envelope { event, payload, routing }, how, partitions)
     }
 }
 
@@ -120,6 +134,8 @@ impl Answer {
             Self::Error => "error",
             Self::Timeout => "timeout",
             Self::Default => "default",
+            Self::NoResponders => "no_responders",
+            Self::Cancelled => "cancelled",
         }
     }
 
@@ -130,6 +146,8 @@ impl Answer {
             "error" => Some(Self::Error),
             "timeout" => Some(Self::Timeout),
             "default" => Some(Self::Default),
+            "no_responders" => Some(Self::NoResponders),
+            "cancelled" => Some(Self::Cancelled),
             _ => Some(Self::Ok),
         }
     }
@@ -145,13 +163,14 @@ mod tests {
         with(asked, header::EXPIRY, &Timestamp::from_millis(1_000).to_string())
     }
 
-    fn unanswered(request: &Record) -> Outgoing {
-        Call::of(request).unwrap().unanswered(request, PartitionCount::default())
+    fn concluded(request: &Record, how: Answer) -> Outgoing {
+        let cause = Cause::of(&request.envelope);
+        Call::of(request).unwrap().conclusion(&cause, how, PartitionCount::default())
     }
 
     #[test]
     fn what_nobody_answered_names_its_call_and_shares_the_key_of_every_other_answer() {
-        let told = unanswered(&request());
+        let told = concluded(&request(), Answer::Timeout);
         assert_eq!(told.topic.as_str(), "reply.a");
         assert_eq!(told.headers.get(header::CALL), Some("c1"));
         assert_eq!(told.headers.get(header::STATUS), Some("timeout"));
@@ -161,8 +180,15 @@ mod tests {
 
     #[test]
     fn a_default_stands_in() {
-        let told = unanswered(&with(request(), header::DEFAULT, r#"{"n":7}"#));
-        assert_eq!((told.headers.get(header::STATUS), told.envelope.payload.as_str()), (Some("default"), r#"{"n":7}"#));
+        let asked = with(request(), header::DEFAULT, r#"{"n":7}"#);
+        for (how, status, payload) in [
+            (Answer::Timeout, "default", r#"{"n":7}"#),
+            (Answer::NoResponders, "default", r#"{"n":7}"#),
+            (Answer::Cancelled, "cancelled", "null"),
+        ] {
+            let told = concluded(&asked, how);
+            assert_eq!((told.headers.get(header::STATUS), told.envelope.payload.as_str()), (Some(status), payload));
+        }
     }
 
     #[test]

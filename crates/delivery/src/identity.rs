@@ -26,11 +26,8 @@ pub(crate) fn idempotency_key(event_id: &str, receiver: &str) -> Arc<str> {
 
 /// A digest of texts, each led by its length, in base32.
 pub(crate) fn digest(domain: &str, fields: &[&str], bytes: usize) -> String {
-    let mut hasher = blake3::Hasher::new_derive_key(domain);
-    for field in fields {
-        hasher.update(&(field.len() as u64).to_le_bytes()).update(field.as_bytes());
-    }
-    base32(&hasher.finalize().as_bytes()[..bytes.min(32)])
+    let fields: Vec<&[u8]> = fields.iter().map(|field| field.as_bytes()).collect();
+    base32(&handbell_protocol::digest::of(domain, &fields)[..bytes.min(32)])
 }
 
 /// Shares for jitter: a plain generator with its seed handed in.

@@ -57,8 +57,16 @@ impl Group {
     /// Takes an input in and appends what is to be done. `now` must not go
     /// back; make it of a monotonic clock. Also does what is due by `now`.
     pub fn handle(&mut self, now: Timestamp, input: Input, out: &mut Vec<Output>) {
+        self.handle_all(now, [input], out);
+    }
+
+    /// The same for inputs that came together: all are taken in, in order,
+    /// before anything follows from one of them.
+    pub fn handle_all(&mut self, now: Timestamp, inputs: impl IntoIterator<Item = Input>, out: &mut Vec<Output>) {
         self.notice_silence(now);
-        self.take(now, input, out);
+        for input in inputs {
+            self.take(now, input, out);
+        }
         self.take_due(now, out);
         self.go_on(now, out);
     }

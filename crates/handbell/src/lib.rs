@@ -5,6 +5,7 @@
 //! program is `main.rs`.
 
 mod api;
+mod bench;
 mod cli;
 mod client;
 mod commands;
@@ -94,6 +95,7 @@ async fn run(cli: &Cli, loaded: &Loaded, screen: Screen) -> Done {
         Command::Agent(command) => interrupt.or(commands::nouns::run(Noun::Agent, command, config, screen)).await,
         Command::Group(command) => interrupt.or(commands::nouns::run(Noun::Group, command, config, screen)).await,
         Command::Event(command) => interrupt.or(commands::nouns::events(command, config, screen)).await,
+        Command::Bench(args) => interrupt.or(bench::run(args, &cli.shared.set, screen)).await,
         Command::Version(args) => interrupt.or(commands::version::run(args, config, screen)).await,
         Command::Config(_) | Command::Completions(_) | Command::Man(_) | Command::Doctor(_) => Ok(()),
     }

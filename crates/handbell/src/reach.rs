@@ -146,7 +146,8 @@ fn no_address(name: &str, side: Side) -> Failure {
     Failure::usage(format!("the context lacks {what}"), format!("--context {name}"), how)
 }
 
-fn read_token(path: PathBuf, named_by: &str) -> Result<String, Failure> {
+/// The token in the file that `named_by` names.
+pub(crate) fn read_token(path: PathBuf, named_by: &str) -> Result<String, Failure> {
     let place = format!("{named_by}: {}", path.display());
     let text = fs::read_to_string(&path).map_err(|error| {
         Failure::usage(

@@ -9,6 +9,7 @@
 pub mod catalogue;
 pub mod cloudevents;
 mod code;
+pub mod digest;
 pub mod event;
 pub mod filter;
 pub mod frame;

@@ -47,32 +47,30 @@ impl TraceIds {
     /// W3C `traceparent` of a delivery: what `deliver.trace` tells the agent.
     #[must_use]
     pub fn traceparent(&self, correlation_id: &str, span: [u8; 8]) -> String {
-        use std::fmt::Write as _;
         let mut text = String::with_capacity(55);
         text.push_str("00-");
-        for byte in self.trace_id(correlation_id) {
-            let _ = write!(text, "{byte:02x}");
-        }
+        push_hex(&mut text, &self.trace_id(correlation_id));
         text.push('-');
-        for byte in span {
-            let _ = write!(text, "{byte:02x}");
-        }
+        push_hex(&mut text, &span);
         text.push_str("-01");
         text
     }
 
     fn bits<const N: usize>(&self, fields: &[&[u8]]) -> [u8; N] {
-        let mut hasher = blake3::Hasher::new_keyed(&self.key);
-        for field in fields {
-            hasher.update(&(field.len() as u64).to_le_bytes());
-            hasher.update(field);
-        }
         let mut bits = [0; N];
-        hasher.finalize_xof().fill(&mut bits);
+        bits.copy_from_slice(&crate::digest::keyed(&self.key, fields)[..N]);
         if bits == [0; N] {
             bits[N - 1] = 1;
         }
         bits
+    }
+}
+
+fn push_hex(text: &mut String, bytes: &[u8]) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    for byte in bytes {
+        text.push(char::from(DIGITS[usize::from(byte >> 4)]));
+        text.push(char::from(DIGITS[usize::from(byte & 15)]));
     }
 }
 

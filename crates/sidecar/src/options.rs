@@ -43,6 +43,8 @@ pub struct Limits {
     pub publish_window: usize,
     /// How many subscriptions a session may have.
     pub max_subscriptions: usize,
+    /// How many requests of a session may be unanswered.
+    pub max_calls: usize,
     /// How many connections there may be.
     pub max_connections: usize,
     /// How many connections may be on their way to a `hello`, beside those.
@@ -78,6 +80,7 @@ impl Default for Limits {
             max_event: (1 << 20) - (64 << 10),
             publish_window: 1_024,
             max_subscriptions: 256,
+            max_calls: 4_096,
             max_connections: 10_000,
             max_handshakes: 1_024,
             max_waiting: 10_000,

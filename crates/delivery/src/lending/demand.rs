@@ -34,7 +34,8 @@ impl Desk {
             return Demand::Closed;
         };
         let free = self.free(source);
-        if free == 0 || self.draining || source.settling.len() + source.in_flight >= MOST_SETTLING {
+        let draining = self.draining && source.rules.kind == Kind::Work;
+        if free == 0 || draining || source.settling.len() + source.in_flight >= MOST_SETTLING {
             return Demand::Wait(None);
         }
         match source.paused_until.filter(|until| *until > now) {

@@ -208,7 +208,8 @@ impl Desk {
         self.seats.insert(id, seat);
     }
 
-    /// Nothing new is handed out from now on.
+    /// No new work is handed out from now on; answers are, so that what was
+    /// begun can be finished.
     pub(crate) fn drain(&mut self) {
         self.draining = true;
         self.woken.extend(self.sources.keys());

@@ -92,7 +92,7 @@ impl Desk {
     /// Hands it to whoever should have it, or hands it back.
     fn offer(&mut self, id: SourceId, rules: &Rules, delivery: QueueDelivery, scene: Scene<'_>) -> Option<Token> {
         let choice = match &rules.kind {
-            _ if self.draining => Err(Duration::ZERO),
+            Kind::Work if self.draining => Err(Duration::ZERO),
             Kind::Work => self.least_loaded(id, &rules.kind).ok_or(Duration::ZERO),
             Kind::Replies(agent) => self.for_reply(id, agent, &delivery.record, scene),
         };

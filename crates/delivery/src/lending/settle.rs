@@ -7,6 +7,7 @@
 use std::{sync::Arc, time::Duration};
 
 use handbell_backend::{Outgoing, PublishError, QueueToken, Settlement};
+use handbell_protocol::event::Cause;
 
 use super::{
     desk::{Before, Settling},
@@ -14,7 +15,7 @@ use super::{
     shell::{Lending, OpenSource},
     verdicts::copy,
 };
-use crate::{ConsumerEvent, backoff::Backoff, dead_letter};
+use crate::{Answer, ConsumerEvent, backoff::Backoff, dead_letter};
 
 /// The most that is settled in one call.
 const BATCH: usize = 1_024;
@@ -102,7 +103,7 @@ fn outgoing(lending: &Lending, source: &OpenSource, settling: &Settling) -> Opti
     let partitions = lending.around.backend.capabilities().partitions;
     settling.before.as_ref().map(|before| match before {
         Before::Buried(record, letter) => dead_letter::outgoing(record, &source.receiver, letter),
-        Before::Unanswered(record, call) => call.unanswered(record, partitions),
+        Before::Unanswered(record, call) => call.conclusion(&Cause::of(&record.envelope), Answer::Timeout, partitions),
     })
 }
 

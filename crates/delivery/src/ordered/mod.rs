@@ -14,6 +14,7 @@ mod perform;
 mod publisher;
 mod reader;
 mod runner;
+mod store;
 mod translate;
 
 pub(crate) use cells::cursors;

@@ -4,13 +4,13 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-use handbell_backend::{BackendError, CellVersion, Fault, Partition, Position, StoreOutcome};
-use handbell_groups::{Alarm, ConsumerId, Input, Output, Request, StoreResult};
+use handbell_backend::{BackendError, Position};
+use handbell_groups::{Alarm, ConsumerId, Input, Output, Request};
 
 use super::{
     cells, publisher, reader,
     runner::{Runner, State},
+    store::{self, Store},
 };
 use crate::{ConsumerEvent, Delivered, backoff::Backoff, identity::idempotency_key};
 
@@ -24,7 +24,11 @@ impl Runner {
                 }
             }
             Output::Store { request, partition, value, expected } => {
-                self.spawn(Arc::clone(self).store(request, partition, value, expected));
+                state.stores.push(Store { request, partition, value, expected });
+                match std::mem::replace(&mut state.storing, true) {
+                    false => self.spawn(store::run(Arc::clone(self))),
+                    true => self.store.notify_one(),
+                }
             }
             Output::Fetch { request, positions } => self.spawn(Arc::clone(self).fetch(request, positions)),
             Output::Publish { request, outgoing } => {
@@ -86,30 +90,6 @@ impl Runner {
                 tracing::error!(%group, count = positions.len(), "unsettled events were removed by retention");
             }
         }
-    }
-
-    async fn store(
-        self: Arc<Self>,
-        request: Request,
-        partition: Partition,
-        value: Bytes,
-        expected: Option<CellVersion>,
-    ) {
-        let name = cells::name(&self.group, partition);
-        let mut backoff = Backoff::new("store a cursor");
-        let result = loop {
-            match self.around.backend.cell_store(&name, value.clone(), expected).await {
-                Ok(StoreOutcome::Stored(version)) => break StoreResult::Stored(version),
-                Ok(StoreOutcome::Fenced) => break StoreResult::Fenced,
-                // Nothing happened: the same again.
-                Err(error) if error.fault == Fault::Unavailable => backoff.wait(&error).await,
-                Err(error) => {
-                    backoff.wait(&error).await;
-                    break StoreResult::InDoubt;
-                }
-            }
-        };
-        self.tell(Input::Stored { request, result });
     }
 
     async fn fetch(self: Arc<Self>, request: Request, positions: Vec<Position>) {

@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     conductor,
     reader::{self, Wanted},
+    store::Store,
 };
 use crate::{
     MemberOptions, View,
@@ -56,6 +57,8 @@ pub(crate) struct Runner {
     /// Whoever waits for its end looks again.
     progress: Notify,
     pub(super) readers: [Notify; reader::COUNT],
+    /// More cursors are to be stored.
+    pub(super) store: Notify,
     next_consumer: AtomicU64,
     pub(super) ended: CancellationToken,
     runtime: Handle,
@@ -70,6 +73,8 @@ pub(super) struct State {
     pub(super) wanted: [Wanted; reader::COUNT],
     /// A reader of topics waits for room.
     pub(super) starved: bool,
+    pub(super) stores: Vec<Store>,
+    pub(super) storing: bool,
     pub(super) loads: Vec<(Request, Partition)>,
     pub(super) loading: bool,
     pub(super) publishes: VecDeque<(Request, Outgoing)>,
@@ -105,6 +110,8 @@ impl Runner {
             held: BTreeSet::new(),
             wanted: Default::default(),
             starved: false,
+            stores: Vec::new(),
+            storing: false,
             loads: Vec::new(),
             loading: false,
             publishes: VecDeque::new(),
@@ -122,6 +129,7 @@ impl Runner {
             conduct: Notify::new(),
             progress: Notify::new(),
             readers: Default::default(),
+            store: Notify::new(),
             next_consumer: AtomicU64::new(1),
             ended: around.ended.child_token(),
             runtime: Handle::current(),
@@ -218,9 +226,7 @@ impl Runner {
     pub(super) fn tell_all(self: &Arc<Self>, inputs: impl IntoIterator<Item = Input>) {
         let mut state = self.state();
         let mut outputs = std::mem::take(&mut state.outputs);
-        for input in inputs {
-            state.machine.handle(self.clock.now(), input, &mut outputs);
-        }
+        state.machine.handle_all(self.clock.now(), inputs, &mut outputs);
         outputs.drain(..).for_each(|output| self.perform(&mut state, output));
         state.outputs = outputs;
         state.outbox.flush();

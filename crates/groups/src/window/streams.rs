@@ -122,7 +122,7 @@ impl Member {
 
     /// Whether what is read ahead fills its bounds.
     pub(crate) fn is_crowded(&self, closed: bool) -> bool {
-        let part = |max: usize| if closed { max / 2 } else { max };
+        let part = |max: usize| if closed { (max / 2).max(1) } else { max };
         self.ahead.events >= part(self.config.read_ahead_events)
             || self.ahead.bytes >= part(self.config.read_ahead_bytes)
     }

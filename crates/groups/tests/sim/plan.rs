@@ -77,7 +77,7 @@ fn settings(random: &mut Random, mood: Mood, sabotage: Option<Sabotage>) -> Sett
             initial_delay: Duration::from_millis(random.between(100, 1_500)),
             ..RetryPolicy::default()
         },
-        read_ahead: random.between(4, 40) as usize,
+        read_ahead: random.between(1, 40) as usize,
         sabotage,
     }
 }

@@ -116,9 +116,9 @@ impl Process {
         })
     }
 
-    pub(crate) fn handle(&mut self, now: u64, input: Input) -> Vec<Output> {
+    pub(crate) fn handle(&mut self, now: u64, inputs: Vec<Input>) -> Vec<Output> {
         let mut out = vec![];
-        self.group.handle(super::time(now), input, &mut out);
+        self.group.handle_all(super::time(now), inputs, &mut out);
         out
     }
 }

@@ -410,18 +410,23 @@ impl World {
     }
 
     pub(crate) fn input(&mut self, process: usize, input: Input) {
+        self.inputs(process, vec![input]);
+    }
+
+    /// Inputs that come together.
+    fn inputs(&mut self, process: usize, inputs: Vec<Input>) {
         let one = &mut self.processes[process];
         if !one.alive {
             return;
         }
         if let Some(paused) = &mut one.paused {
-            paused.push(input);
+            paused.extend(inputs);
             return;
         }
         if self.trace {
-            println!("{:>6} m{process} <- {}", self.now, brief(&input));
+            inputs.iter().for_each(|input| println!("{:>6} m{process} <- {}", self.now, brief(input)));
         }
-        let outputs = one.handle(self.now, input);
+        let outputs = one.handle(self.now, inputs);
         for output in outputs {
             if self.trace {
                 println!("{:>6} m{process} -> {}", self.now, brief(&output));
@@ -464,8 +469,11 @@ impl World {
             return;
         }
         let max = self.random.between(1, 64) as usize;
-        for input in self.processes[process].read(&self.broker, max) {
-            self.input(process, input);
+        let inputs = self.processes[process].read(&self.broker, max);
+        if self.now.is_multiple_of(2) {
+            self.inputs(process, inputs);
+        } else {
+            inputs.into_iter().for_each(|input| self.input(process, input));
         }
         self.poll_soon(process);
     }

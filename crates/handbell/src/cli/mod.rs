@@ -2,6 +2,7 @@
 //! knows nothing of what they do.
 
 mod agents;
+mod bench;
 mod flags;
 mod help;
 mod nouns;
@@ -18,6 +19,7 @@ mod values;
 use clap::{Parser, Subcommand};
 
 pub(crate) use agents::{Begin, PubArgs, RequestArgs, RespondArgs, SubArgs};
+pub(crate) use bench::{BenchArgs, BenchPart};
 pub(crate) use help::{CompletionsArgs, DoctorArgs, ManArgs};
 pub(crate) use nouns::{EventCommand, EventFilter, ListArgs, Noun, NounCommand, ShowArgs};
 pub(crate) use running::{BackendName, DevArgs, RunFlags, SidecarArgs};
@@ -96,6 +98,8 @@ pub(crate) enum Command {
         after_help = "Examples:\n  handbell config check --config handbell.yaml\n  handbell config print"
     )]
     Config(ConfigCommand),
+    /// Measure how fast a sidecar is and what it needs
+    Bench(BenchArgs),
     /// Print the version of this program and of the one that runs
     Version(VersionArgs),
     /// Look at what runs, the configuration and this machine, and say what to do

@@ -39,6 +39,13 @@ impl Lost {
     }
 }
 
+/// Opens a connection and waits for `welcome`; for those that need no more
+/// than the socket.
+pub(crate) async fn connect(place: &Place, hello: &Hello) -> Result<(Socket, Welcome), Failure> {
+    let address = Address::parse(place)?;
+    greet(place, &address, hello, None).await.map_err(Lost::into_failure)
+}
+
 /// Whether a sidecar answers there. It is not told who asks.
 pub(crate) async fn reach(place: &Place) -> Result<(), Failure> {
     match Socket::open(&Address::parse(place)?).await {

@@ -12,5 +12,6 @@ mod session;
 mod socket;
 
 pub(crate) use frames::{Delivery, ErrorFrame, Frame, Rejected, Reply, Work};
-pub(crate) use greet::{Hello, reach, refusal};
+pub(crate) use greet::{Hello, connect, reach, refusal};
 pub(crate) use session::Session;
+pub(crate) use socket::Socket;

@@ -44,6 +44,7 @@ fn limits(sidecar: &Sidecar) -> Limits {
         max_event: max_event(sidecar),
         publish_window: sidecar.publish_window,
         max_subscriptions: sidecar.max_subscriptions,
+        max_calls: sidecar.max_calls,
         max_connections: sidecar.max_connections,
         max_handshakes: sidecar.max_handshakes,
         max_waiting: sidecar.max_waiting,

@@ -120,6 +120,7 @@ impl Checker<'_> {
         self.numbers("sidecar.read_ahead", sidecar.read_ahead, 65_536);
         self.numbers("sidecar.publish_window", sidecar.publish_window, 65_536);
         self.numbers("sidecar.max_subscriptions", sidecar.max_subscriptions, 4_096);
+        self.numbers("sidecar.max_calls", sidecar.max_calls, 65_536);
         self.numbers("sidecar.max_connections", sidecar.max_connections, 1_000_000);
         self.numbers("sidecar.max_handshakes", sidecar.max_handshakes, 1_000_000);
         self.numbers("sidecar.max_waiting", sidecar.max_waiting, 1_000_000);

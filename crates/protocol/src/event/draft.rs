@@ -1,5 +1,7 @@
 //! An envelope as an agent writes it, and how the sidecar completes it.
 
+use std::borrow::Cow;
+
 use serde_json::value::RawValue;
 
 use super::{
@@ -124,31 +126,28 @@ impl Draft {
     /// sidecar fills in: tells a resend from a `seq` used twice.
     #[must_use]
     pub fn digest(&self) -> u64 {
-        let mut hasher = blake3::Hasher::new_derive_key("handbell content v1");
-        let mut add = |part: &[u8]| {
-            hasher.update(&(part.len() as u64).to_le_bytes());
-            hasher.update(part);
-        };
         let event = &self.event;
-        for text in [&event.id, &event.correlation_id, &event.causation_id, &event.version, &event.callback_id] {
-            add(text.as_deref().unwrap_or("\0").as_bytes());
+        let timestamp = event.timestamp.as_ref().map(ToString::to_string).unwrap_or_default();
+        let extensions: Vec<_> = event.extensions.iter().map(|(name, value)| (name, value.to_string())).collect();
+        let destination = match &self.destination {
+            Destination::Topic(topic) => Cow::Borrowed(topic.as_str()),
+            Destination::To(target) => Cow::Owned(format!("to {target}")),
+        };
+        let mut fields: Vec<&[u8]> = Vec::with_capacity(16);
+        let optional = [&event.id, &event.correlation_id, &event.causation_id, &event.version, &event.callback_id];
+        fields.extend(optional.map(|text| text.as_deref().unwrap_or("\0").as_bytes()));
+        fields.push(event.event_type.as_bytes());
+        fields.push(timestamp.as_bytes());
+        fields.push(event.kind.map_or("", Kind::as_str).as_bytes());
+        for (name, value) in &extensions {
+            fields.extend([name.as_bytes(), value.as_bytes()]);
         }
-        add(event.event_type.as_bytes());
-        add(event.timestamp.as_ref().map(ToString::to_string).unwrap_or_default().as_bytes());
-        add(event.kind.map_or("", Kind::as_str).as_bytes());
-        for (name, value) in &event.extensions {
-            add(name.as_bytes());
-            add(value.to_string().as_bytes());
-        }
-        match &self.destination {
-            Destination::Topic(topic) => add(topic.as_str().as_bytes()),
-            Destination::To(target) => add(format!("to {target}").as_bytes()),
-        }
-        add(self.partition_key.as_deref().unwrap_or("\0").as_bytes());
-        add(self.priority.as_str().as_bytes());
-        add(self.payload.as_bytes());
-        let digest = hasher.finalize();
-        u64::from_le_bytes(digest.as_bytes()[..8].try_into().unwrap_or_default())
+        fields.push(destination.as_bytes());
+        fields.push(self.partition_key.as_deref().unwrap_or("\0").as_bytes());
+        fields.push(self.priority.as_str().as_bytes());
+        fields.push(self.payload.as_bytes());
+        let digest = crate::digest::of("handbell content v1", &fields);
+        u64::from_le_bytes(digest[..8].try_into().unwrap_or_default())
     }
 
     /// Fills in what the agent left out. The chain keeps itself: with a

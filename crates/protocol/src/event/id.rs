@@ -3,13 +3,13 @@
 
 use std::fmt;
 
-use crate::{name::AgentName, time::Timestamp};
+use crate::{digest, name::AgentName, time::Timestamp};
 
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghijklmnopqrstuv";
 
 /// Sixteen base32 characters (`0-9a-v`): the first 80 bits of a digest.
-fn base32_80(digest: &blake3::Hash) -> String {
-    base32(&digest.as_bytes()[..10])
+fn base32_80(digest: &[u8; 32]) -> String {
+    base32(&digest[..10])
 }
 
 /// Lower-case base32hex without padding.
@@ -31,22 +31,11 @@ pub fn base32(bytes: &[u8]) -> String {
     text
 }
 
-/// Fields of a digest, each led by its length, so that no two different rows
-/// of fields have the same bytes.
-fn digest(domain: &str, fields: &[&[u8]]) -> blake3::Hash {
-    let mut hasher = blake3::Hasher::new_derive_key(domain);
-    for field in fields {
-        hasher.update(&(field.len() as u64).to_le_bytes());
-        hasher.update(field);
-    }
-    hasher.finalize()
-}
-
 /// The ID of a producer's publish: `evt-`, the producer's birth, and a digest
 /// of (producer, seq).
 #[must_use]
 pub fn of_publish(producer: &Producer, seq: u64) -> String {
-    let digest = digest("handbell event id v1 publish", &[producer.to_string().as_bytes(), &seq.to_le_bytes()]);
+    let digest = digest::of("handbell event id v1 publish", &[producer.to_string().as_bytes(), &seq.to_le_bytes()]);
     format!("evt-{}-{}", producer.born.compact(), base32_80(&digest))
 }
 
@@ -55,7 +44,7 @@ pub fn of_publish(producer: &Producer, seq: u64) -> String {
 /// agent's name. `caused_at` is the causing event's timestamp.
 #[must_use]
 pub fn of_output(cause: &str, caused_at: Timestamp, receiver: &str, n: u64) -> String {
-    let digest = digest("handbell event id v1 output", &[cause.as_bytes(), receiver.as_bytes(), &n.to_le_bytes()]);
+    let digest = digest::of("handbell event id v1 output", &[cause.as_bytes(), receiver.as_bytes(), &n.to_le_bytes()]);
     format!("evt-{}-{}", caused_at.compact(), base32_80(&digest))
 }
 

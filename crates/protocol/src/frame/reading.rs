@@ -10,8 +10,8 @@ use serde::{
 use serde_json::value::RawValue;
 
 use super::{
-    Ack, ClientFrame, Extend, FrameError, MAX_CREDIT, MAX_SEQ, Nack, Output, Publish, ReplyStatus, Request, Respond,
-    Subscribe,
+    Ack, ClientFrame, Extend, FrameError, MAX_CREDIT, MAX_SEQ, Nack, Output, Publish, Release, ReplyStatus, Request,
+    Respond, Subscribe,
     fault::{brief, explain, sentence},
 };
 use crate::{
@@ -103,7 +103,7 @@ impl Members<'_> {
             "nack" => ClientFrame::Nack(self.nack()?),
             "reject" => ClientFrame::Reject(self.whole()?),
             "extend" => ClientFrame::Extend(self.extend()?),
-            "release" => ClientFrame::Release(self.whole()?),
+            "release" => ClientFrame::Release(self.release()?),
             "respond" => ClientFrame::Respond(self.respond()?),
             "cancel" => ClientFrame::Cancel(self.whole()?),
             "bye" => ClientFrame::Bye,
@@ -169,10 +169,17 @@ impl Members<'_> {
         let numbered = outputs.iter().flatten().enumerate();
         let publish = numbered.map(|(index, raw)| output(index, raw)).collect::<Read<Vec<_>>>()?;
         let deliveries: Vec<String> = self.need("deliveries")?;
+        named(&deliveries)?;
         if !publish.is_empty() && deliveries.len() != 1 {
             return Err("an ack with publish holds exactly one delivery, which is the cause of its outputs".into());
         }
         Ok(Ack { deliveries, publish, usage: self.get("usage")?, confirm: self.get("confirm")?.unwrap_or(false) })
+    }
+
+    fn release(&self) -> Read<Release> {
+        let release: Release = self.whole()?;
+        named(&release.deliveries)?;
+        Ok(release)
     }
 
     fn nack(&self) -> Read<Nack> {
@@ -273,6 +280,12 @@ pub(super) fn is_class(text: &str) -> bool {
     (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')
 }
 
+/// Somebody may wait for the answer to a frame that settles: one that settles
+/// nothing has none.
+fn named(deliveries: &[String]) -> Read<()> {
+    if deliveries.is_empty() { Err("deliveries must name at least one delivery".into()) } else { Ok(()) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -311,6 +324,8 @@ mod tests {
             (r#"{"op":"nack","delivery":"d","class":"timeout","delay":"25h"}"#, "delay"),
             (r#"{"op":"publish","seq":0}"#, "seq"),
             (r#"{"op":"publish","seq":1.5}"#, "seq"),
+            (r#"{"op":"ack","deliveries":[]}"#, "at least one"),
+            (r#"{"op":"release","deliveries":[]}"#, "at least one"),
             (r#"{"op":"ack","deliveries":["a","b"],"publish":[{}]}"#, "exactly one"),
         ] {
             let error = fault(text);

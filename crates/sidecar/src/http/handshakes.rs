@@ -88,6 +88,11 @@ impl Handshakes {
 // === impl Handshake ===
 
 impl Handshake {
+    /// Waits until another one needs its place.
+    pub(crate) async fn cut(&self) {
+        self.cut.cancelled().await;
+    }
+
     /// Waits until its time is over, or another one needs its place; says why.
     pub(crate) async fn over(&self) -> &'static str {
         tokio::select! {

@@ -45,7 +45,10 @@ async fn what_is_this() -> String {
 async fn check_origin(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
     let checked = {
         let all = |name| request.headers().get_all(name).iter().map(|value| value.to_str().unwrap_or("\u{fffd}"));
-        let hosts = all(header::HOST).try_for_each(|host| shared.origins.check(None, Some(host)));
+        // Without one nobody can tell what name the client went by.
+        let missing = || Err("a Host header is missing; HTTP/1.1 asks for it".to_owned());
+        let named = if request.headers().contains_key(header::HOST) { Ok(()) } else { missing() };
+        let hosts = named.and_then(|()| all(header::HOST).try_for_each(|host| shared.origins.check(None, Some(host))));
         hosts.and_then(|()| all(header::ORIGIN).try_for_each(|origin| shared.origins.check(Some(origin), None)))
     };
     match checked {

@@ -6,11 +6,11 @@ use std::{
     time::Duration,
 };
 
-use handbell_backend::{Headers, Outgoing, header};
-use handbell_delivery::{Answer, ConsumerKey, Delivered, Verdict, inbox::CALLER_MEMBER};
+use handbell_backend::{Headers, Outgoing, PublishError, Stored, header};
+use handbell_delivery::{self as carried, Answer, ConsumerKey, Delivered, Verdict, inbox::CALLER_MEMBER};
 use handbell_protocol::{
-    Envelope, Json, Target,
-    event::Cause,
+    Envelope, Json, Target, Timestamp,
+    event::{Cause, Destination, Draft},
     frame::{Cancel, FrameError, Reply, ReplyStatus, Request, ServerFrame},
 };
 
@@ -18,16 +18,19 @@ use super::{
     DIRECT, Directory, Effect, Now, Session, Ticket,
     deliveries::{Frame, Lineage},
     fault,
+    publish::Purpose,
 };
 
 /// How long a target may be unknown to `members` before nobody is there.
 const PRESENCE_GRACE: Duration = Duration::from_millis(500);
 /// How often it is looked for meanwhile.
 const PRESENCE_LOOK: Duration = Duration::from_millis(50);
+/// How long an answer that is stored already may take to come; how soon a
+/// conclusion that the backend didn't take is tried again.
+const PATIENCE: Duration = Duration::from_secs(10);
+const AGAIN: Duration = Duration::from_millis(250);
 /// The longest default that travels with its request, in bytes.
 const LONGEST_DEFAULT: usize = 4_096;
-/// So many calls may be open in a session.
-const MAX_OPEN: usize = 65_536;
 /// So many closed calls are known, so that a late answer isn't taken for a lost one.
 const CLOSED: usize = 1_024;
 
@@ -38,8 +41,9 @@ pub(super) struct Call {
     seq: u64,
     deadline: Duration,
     default: Option<Json>,
-    /// Set when it begins.
+    /// When to look next; set when it begins.
     due: Duration,
+    deadline_at: Timestamp,
     request: Option<Cause>,
     target: Option<Target>,
     published: bool,
@@ -47,7 +51,21 @@ pub(super) struct Call {
     early: Option<Delivered>,
     /// Nobody is there, and what was to be stored meanwhile.
     waiting: Option<Waiting>,
-    nobody: bool,
+    end: End,
+}
+
+/// How a call ends without a responder's answer. The first answer that is
+/// stored stands, so this one is stored like any other before it is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// Not yet.
+    Open,
+    /// So, as soon as its request is stored.
+    Wanted(Answer),
+    /// That is being stored.
+    Storing(Answer),
+    /// Another answer was stored before and is on its way.
+    Beaten(Answer),
 }
 
 #[derive(Debug)]
@@ -63,6 +81,7 @@ impl Waiting {
     fn for_the_record(mut self, now: Now) -> Effect {
         for record in &mut self.records {
             record.headers.set(header::EXPIRY, now.wall.to_string());
+            record.headers.remove(header::CALL);
         }
         Effect::Publish(self.ticket, self.records)
     }
@@ -76,12 +95,13 @@ impl Call {
             deadline: request.deadline,
             default: request.default.clone(),
             due: Duration::ZERO,
+            deadline_at: Timestamp::default(),
             request: None,
             target: None,
             published: false,
             early: None,
             waiting: None,
-            nobody: false,
+            end: End::Open,
         }
     }
 
@@ -91,13 +111,14 @@ impl Call {
             headers.set(header::DEFAULT, default);
         }
         self.due = now.mono + self.deadline;
+        self.deadline_at = now.wall.after(self.deadline);
         self.request = Some(Cause::of(envelope));
         self.target = envelope.routing.to.clone();
         headers.set(header::CALL, &*self.name);
         headers.set(header::REPLY_TO, &*envelope.event.source);
         headers.set(header::CALLER, producer);
         headers.set(CALLER_MEMBER, member);
-        headers.set(header::EXPIRY, now.wall.after(self.deadline).to_string());
+        headers.set(header::EXPIRY, self.deadline_at.to_string());
     }
 
     fn wakes_at(&self) -> Duration {
@@ -123,6 +144,11 @@ impl Calls {
         self.open.retain(|_, call| call.seq != seq);
     }
 
+    /// Whether there is no room for that call.
+    pub(super) fn are_full(&self, call: &Call, most: usize) -> bool {
+        self.open.len() >= most && !self.open.contains_key(&call.name)
+    }
+
     fn of_seq(&mut self, seq: u64) -> Option<&mut Call> {
         self.open.values_mut().find(|call| call.seq == seq)
     }
@@ -141,14 +167,20 @@ impl Calls {
 
 impl Session {
     pub(super) fn request(&mut self, now: Now, directory: &dyn Directory, request: Request) {
-        let call = Call::of(&request);
-        let taken = self.calls.open.get(&call.name).is_some_and(|open| open.seq != call.seq);
-        if taken || self.calls.open.len() >= MAX_OPEN {
-            let reason = if taken {
-                format!("call {:?} is open already; name each open call differently", call.name)
-            } else {
-                format!("{MAX_OPEN} calls are open; wait for their answers")
-            };
+        let mut call = Call::of(&request);
+        match request.publish.draft.as_ref().map(Draft::destination) {
+            Ok(Destination::To(Target::All)) => {
+                let reason = "a request has one responder: ask an agent, a pool or a capability, or publish to all";
+                let error = FrameError { seq: Some(call.seq), call: Some(call.name), ..fault("request", reason) };
+                return self.bad_frame(error);
+            }
+            Ok(Destination::To(Target::Agent(agent))) if call.default.is_none() => {
+                call.default = self.policy.default_replies.get(agent).cloned();
+            }
+            _ => {}
+        }
+        if self.calls.open.get(&call.name).is_some_and(|open| open.seq != call.seq) {
+            let reason = format!("call {:?} is open already; name each open call differently", call.name);
             let error = FrameError { seq: Some(call.seq), call: Some(call.name), ..fault("request", reason) };
             return self.bad_frame(error);
         }
@@ -177,11 +209,11 @@ impl Session {
     pub(super) fn call_published(&mut self, now: Now, seq: u64) {
         let Some(call) = self.calls.of_seq(seq) else { return };
         call.published = true;
-        let (early, nobody, name) = (call.early.take(), call.nobody, call.name.clone());
+        let (early, end, name) = (call.early.take(), call.end, call.name.clone());
         if let Some(answer) = early {
             self.answered(now, answer);
-        } else if nobody {
-            self.close_call(&name, ReplyStatus::NoResponders);
+        } else if let End::Wanted(how) = end {
+            self.conclude(now, &name, how);
         }
     }
 
@@ -192,14 +224,19 @@ impl Session {
         for name in due {
             let Some(call) = self.calls.open.get_mut(&name) else { continue };
             if let Some(waiting) = call.waiting.take() {
-                let (call_nobody, effect) = look(waiting, call.target.as_ref(), now, directory);
-                call.nobody = call_nobody;
+                let (nobody, effect) = look(waiting, call.target.as_ref(), now, directory);
+                if nobody {
+                    call.end = End::Wanted(Answer::NoResponders);
+                }
                 match effect {
                     Ok(publish) => self.out.push(publish),
                     Err(waiting) => call.waiting = Some(waiting),
                 }
+            } else if let End::Beaten(how) = call.end {
+                self.close_call(&name, how);
             } else if call.published {
-                self.close_call(&name, ReplyStatus::Timeout);
+                let how = if let End::Wanted(how) | End::Storing(how) = call.end { how } else { Answer::Timeout };
+                self.conclude(now, &name, how);
             } else {
                 // The broker hasn't answered the publish: its answer comes first.
                 call.due = now.mono + PRESENCE_LOOK;
@@ -207,16 +244,53 @@ impl Session {
         }
     }
 
-    /// Ends a call without an answer from anybody.
-    fn close_call(&mut self, name: &str, status: ReplyStatus) {
-        let Some(call) = self.calls.open.remove(name) else { return };
-        let stands_in = !matches!(status, ReplyStatus::Cancelled);
-        let configured = || match &call.target {
-            Some(Target::Agent(agent)) => self.policy.default_replies.get(agent).cloned(),
-            _ => None,
+    /// Stores how a call ended, unless an answer is stored already.
+    fn conclude(&mut self, now: Now, name: &str, how: Answer) {
+        let Some(call) = self.calls.open.get_mut(name) else { return };
+        call.due = now.mono + PATIENCE;
+        let (Some(request), false) = (call.request.clone(), matches!(call.end, End::Storing(_))) else { return };
+        call.end = End::Storing(how);
+        let carried = carried::Call {
+            name: call.name.clone(),
+            caller: self.agent.clone(),
+            deadline: call.deadline_at,
+            producer: Some(self.producer_text.to_string()),
+            member: Some(self.member.clone()),
+            default: call.default.clone(),
         };
-        let default = if stands_in { call.default.clone().or_else(configured) } else { None };
-        let status = if default.is_some() { ReplyStatus::Default } else { status };
+        let record = carried.conclusion(&request, how, self.bounds.partitions);
+        let ticket = self.ticket(Purpose::Conclusion { call: name.into(), request: request.id.into() });
+        self.out.push(Effect::Publish(ticket, vec![record]));
+    }
+
+    pub(super) fn conclusion_receipt(
+        &mut self,
+        now: Now,
+        name: &str,
+        request: &str,
+        result: Result<Stored, PublishError>,
+    ) {
+        let of_request = |call: &&mut Call| call.request.as_ref().is_some_and(|cause| cause.id == request);
+        let Some(call) = self.calls.open.get_mut(name).filter(of_request) else { return };
+        let End::Storing(how) = call.end else { return };
+        match result {
+            Ok(Stored { duplicate: true, .. }) => {
+                call.end = End::Beaten(how);
+                call.due = now.mono + PATIENCE;
+            }
+            Err(error) if error.is_retryable() || error.is_in_doubt() => {
+                call.end = End::Wanted(how);
+                call.due = now.mono + AGAIN;
+            }
+            _ => self.close_call(name, how),
+        }
+    }
+
+    /// Ends a call without an answer from anybody.
+    fn close_call(&mut self, name: &str, how: Answer) {
+        let Some(call) = self.calls.open.remove(name) else { return };
+        let default = call.default.filter(|_| how != Answer::Cancelled);
+        let status = if default.is_some() { ReplyStatus::Default } else { status_of(how) };
         let payload = default.unwrap_or_default();
         let reply = Reply { call: call.name, delivery: String::new(), status, event: None, payload };
         if let Some(cause) = call.request {
@@ -240,9 +314,9 @@ impl Session {
                 call.early = Some(answer);
                 return;
             }
-            // Whoever held the request saw its deadline first.
-            Some(call) if ours(call) && matches!(how, Answer::Timeout | Answer::Default) => {
-                self.close_call(&name, ReplyStatus::Timeout);
+            // What this side, or whoever held the request, has stored at its end.
+            Some(call) if ours(call) && !matches!(how, Answer::Ok | Answer::Error) => {
+                self.close_call(&name, how);
                 return self.back_up(&name, &answer);
             }
             Some(call) if ours(call) => {
@@ -264,12 +338,8 @@ impl Session {
             self.calls.note_closed(&request);
         }
         let envelope = &answer.record.envelope;
-        let (status, event) = match how {
-            Answer::Ok => (ReplyStatus::Ok, Some(envelope.event.clone())),
-            Answer::Error => (ReplyStatus::Error, Some(envelope.event.clone())),
-            Answer::Timeout => (ReplyStatus::Timeout, None),
-            Answer::Default => (ReplyStatus::Default, None),
-        };
+        let event = matches!(how, Answer::Ok | Answer::Error).then(|| envelope.event.clone());
+        let status = status_of(how);
         let reply = Reply { call: name, delivery: String::new(), status, event, payload: envelope.payload.clone() };
         let cause = Cause::of(envelope);
         self.hand_reply(DIRECT, Some(answer.token), reply, cause);
@@ -312,7 +382,23 @@ impl Session {
         if let Some(request) = &call.request {
             self.out.push(Effect::Cancel(request.id.clone()));
         }
-        self.close_call(&cancel.call, ReplyStatus::Cancelled);
+        match (call.end, call.published) {
+            (End::Open | End::Wanted(_), true) => self.conclude(now, &cancel.call, Answer::Cancelled),
+            (End::Open | End::Wanted(_), false) => call.end = End::Wanted(Answer::Cancelled),
+            // It is ending already.
+            (End::Storing(_) | End::Beaten(_), _) => {}
+        }
+    }
+}
+
+fn status_of(how: Answer) -> ReplyStatus {
+    match how {
+        Answer::Ok => ReplyStatus::Ok,
+        Answer::Error => ReplyStatus::Error,
+        Answer::Timeout => ReplyStatus::Timeout,
+        Answer::Default => ReplyStatus::Default,
+        Answer::NoResponders => ReplyStatus::NoResponders,
+        Answer::Cancelled => ReplyStatus::Cancelled,
     }
 }
 

@@ -138,6 +138,13 @@ impl Deliveries {
         true
     }
 
+    /// Nothing settles a delivery any more, and it stays in the agent's hands.
+    pub(super) fn release(&mut self, id: &str) {
+        if let Some(token) = self.held.get_mut(id).and_then(|held| held.token.take()) {
+            self.by_token.remove(&token);
+        }
+    }
+
     /// A delivery in the agent's hands.
     pub(super) fn get(&mut self, id: &str) -> Option<&mut Held> {
         self.held.get_mut(id)

@@ -77,6 +77,8 @@ pub struct Bounds {
     pub max_event: usize,
     /// How many subscriptions there may be.
     pub max_subscriptions: usize,
+    /// How many calls may be open.
+    pub max_calls: usize,
     /// How long a session outlives its socket.
     pub resume_window: Duration,
     /// How many partitions the namespace has.

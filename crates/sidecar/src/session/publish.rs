@@ -36,6 +36,13 @@ pub(super) enum Purpose {
         /// The delivery that had the call.
         delivery: Box<str>,
     },
+    /// How a call ended without a responder's answer.
+    Conclusion {
+        /// Its name.
+        call: Box<str>,
+        /// The request's event ID: a name may be given again.
+        request: Box<str>,
+    },
 }
 
 /// A publish, ready to be handed over.
@@ -64,6 +71,13 @@ impl Session {
                 self.send(ServerFrame::Published(Published { seq, id, position, duplicate: true }));
             }
             Admission::Refuse(refusal) => self.rejected_seq(seq, refusal),
+            Admission::Hand(_)
+                if call.as_ref().is_some_and(|call| self.calls.are_full(call, self.bounds.max_calls)) =>
+            {
+                let reason = format!("{} calls are open; wait for their answers", self.bounds.max_calls);
+                let refusal = self.window.held_back(seq, &reason);
+                self.rejected_seq(seq, refusal);
+            }
             Admission::Hand(earlier) => {
                 let output = earlier.and_then(|sent| sent.output);
                 if let Err(refusal) = self.hand_over(now, directory, publish, digest, output, call) {
@@ -175,6 +189,7 @@ impl Session {
             Some(Purpose::Publish { seq }) => self.publish_receipt(now, seq, result),
             Some(Purpose::Output { ack, index }) => self.output_receipt(now, ack, index, result),
             Some(Purpose::Answer { delivery }) => self.answer_receipt(&delivery, result),
+            Some(Purpose::Conclusion { call, request }) => self.conclusion_receipt(now, &call, &request, result),
             None => {}
         }
         self.leave_if_done();

@@ -86,6 +86,10 @@ impl Session {
     /// request whose deadline has passed works in vain.
     fn revoked(&mut self, now: Now, token: Token) {
         let Some(id) = self.deliveries.id_of(token) else { return };
+        if self.answering.contains_key(&id) {
+            // Whether its answer was the first, the broker will tell.
+            return self.deliveries.release(&id);
+        }
         let Some(held) = self.deliveries.let_go(&id) else { return };
         if matches!(held.state, State::Settling { .. }) {
             self.gone(&id);

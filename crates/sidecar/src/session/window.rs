@@ -136,6 +136,16 @@ impl Window {
         (seq > *lowest).then(|| Admission::Refuse(refusal.clone()))
     }
 
+    /// There is no room for it elsewhere: `busy`, and what follows is too,
+    /// until it comes again.
+    pub(super) fn held_back(&mut self, seq: u64, reason: &str) -> Refusal {
+        let refusal = Refusal::new(Code::Busy, reason).after(BUSY_WAIT);
+        if seq == self.next {
+            self.refused = Some(refusal.clone());
+        }
+        refusal
+    }
+
     fn admit_into_window(&self, earlier: Option<Sent>) -> Admission {
         if self.in_flight.len() < self.limit {
             return Admission::Hand(earlier);

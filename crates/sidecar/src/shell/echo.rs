@@ -32,7 +32,7 @@ pub async fn echo(listen: Listen, limits: Limits, ready: impl FnOnce(&str)) -> R
     let upgrade = async move |Extension(handshake): Extension<Arc<Handshake>>, upgrade: WebSocketUpgrade| {
         http::socket(upgrade, max_frame).on_upgrade(move |socket| async move {
             drop(handshake);
-            converse(Box::new(Wire::new(socket, max_frame)), limits.max_outbox).await;
+            converse(Box::new(Wire::new(socket, max_frame, None)), limits.max_outbox).await;
         })
     };
     let router = Router::new().fallback(any(upgrade));

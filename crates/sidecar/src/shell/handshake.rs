@@ -48,9 +48,9 @@ pub(super) async fn greet(shared: Arc<Shared>, mut wire: Box<Wire>, handshake: A
         Ok(None) => return,
         Err(why) => Err(Refused { frame: None, code: 1008, reason: why.into() }),
     };
-    drop(handshake);
     match result {
         Ok((Seat::Same(entry), rest)) => {
+            drop(handshake);
             if let Err(failed) = entry.commands.send(Command::Attach(wire, rest)).await
                 && let Command::Attach(wire, _) = failed.0
             {
@@ -58,13 +58,20 @@ pub(super) async fn greet(shared: Arc<Shared>, mut wire: Box<Wire>, handshake: A
                 shared.see_off(wire, outbox);
             }
         }
-        Ok((Seat::New(actor), rest)) => actor.run(wire, rest).await,
+        Ok((Seat::New(actor), rest)) => {
+            drop(handshake);
+            actor.run(wire, rest).await;
+        }
         Err(refused) => {
             if let Some(frame) = refused.frame {
                 outbox.frame(&ServerFrame::Error(*frame));
             }
             outbox.close(refused.code, &refused.reason);
-            shared.see_off(wire, outbox);
+            tokio::select! {
+                biased;
+                () = wire.see_off(outbox) => {}
+                () = handshake.cut() => {}
+            }
         }
     }
 }
@@ -185,6 +192,7 @@ fn setup(shared: &Shared, hello: Hello, producer: Producer, goes_on: bool) -> Se
             publish_window: limits.publish_window,
             max_event: shared.max_event,
             max_subscriptions: limits.max_subscriptions,
+            max_calls: limits.max_calls,
             resume_window: limits.resume_window,
             partitions: shared.member.backend().capabilities().partitions,
         },

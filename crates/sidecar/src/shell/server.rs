@@ -148,11 +148,8 @@ impl Shared {
         handshake: Arc<Handshake>,
     ) {
         let shared = self.clone();
-        let wire = Box::new(Wire::new(socket, self.options.limits.max_frame));
-        self.tasks.spawn(async move {
-            super::handshake::greet(shared, wire, handshake).await;
-            drop(admitted);
-        });
+        let wire = Box::new(Wire::new(socket, self.options.limits.max_frame, Some(admitted)));
+        self.tasks.spawn(super::handshake::greet(shared, wire, handshake));
     }
 
     async fn tell_all(&self, command: impl Fn() -> Command) {

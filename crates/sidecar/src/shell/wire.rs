@@ -13,7 +13,7 @@ use futures_util::{Sink, Stream};
 use tokio::time::Instant;
 use tokio_tungstenite::tungstenite;
 
-use super::outbox::Outbox;
+use super::{outbox::Outbox, server::Admitted};
 
 /// At most so many frames are read at a wake-up.
 const FRAMES: usize = 128;
@@ -55,11 +55,13 @@ pub(super) struct Wire {
     /// Nothing more can be read.
     ended: bool,
     max_frame: usize,
+    /// Its place among the connections, until TCP ends.
+    _place: Option<Admitted>,
 }
 
 impl Wire {
-    pub(super) fn new(socket: WebSocket, max_frame: usize) -> Self {
-        Self { socket, dirty: false, closing: false, ended: false, max_frame }
+    pub(super) fn new(socket: WebSocket, max_frame: usize, place: Option<Admitted>) -> Self {
+        Self { socket, dirty: false, closing: false, ended: false, max_frame, _place: place }
     }
 
     /// Writes what is left, its close frame last, and waits a little for the

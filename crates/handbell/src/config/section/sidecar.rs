@@ -46,6 +46,9 @@ pub(crate) struct Sidecar {
     /// How many subscriptions a session may have; 1 to 4096.
     #[schemars(range(min = 1, max = 4096))]
     pub(crate) max_subscriptions: usize,
+    /// How many requests of a session may be unanswered; 1 to 65536.
+    #[schemars(range(min = 1, max = 65536))]
+    pub(crate) max_calls: usize,
     /// How many connections there may be; 1 to 1000000.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub(crate) max_connections: usize,
@@ -100,6 +103,7 @@ impl Default for Sidecar {
             max_frame: Size::mib(1),
             publish_window: 1_024,
             max_subscriptions: 256,
+            max_calls: 4_096,
             max_connections: 10_000,
             max_handshakes: 1_024,
             max_waiting: 10_000,

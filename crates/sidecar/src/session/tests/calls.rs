@@ -18,6 +18,22 @@ fn request(seq: u64, call: &str) -> Value {
     json!({"op":"request","seq":seq,"call":call,"deadline":"10s","event":{"type":"AskQuery"},"routing":{"to":"/b"}})
 }
 
+#[test]
+fn more_calls_than_may_be_open_are_busy_until_one_is_answered() {
+    let mut play = Play::new();
+    for seq in 1..=3 {
+        let told = play.say_stored(&request(seq, &format!("c{seq}")));
+        assert_eq!(told[0]["op"], "published");
+    }
+    for seq in [4, 5, 4] {
+        let told = frames(&play.say(&request(seq, &format!("c{seq}"))));
+        assert_eq!((&told[0]["op"], &told[0]["code"]), (&json!("rejected"), &json!("busy")), "{told:?}");
+        assert!(told[0]["retry_after_ms"].is_u64());
+    }
+    assert_eq!(frames(&play.say(&json!({"op":"cancel","call":"c2"})))[0]["status"], "cancelled");
+    assert_eq!(play.say_stored(&request(4, "c4"))[0]["op"], "published");
+}
+
 fn answer(request_id: &str) -> Record {
     let mut record = record("r1", Headers::default().with(header::CALL, "c1").with(header::STATUS, "ok"));
     record.position.class = Class::Inbox;
@@ -89,6 +105,66 @@ fn a_deadline_that_the_responders_side_saw_ends_the_call_here_or_after_a_move() 
     }
 }
 
+/// The conclusion that is to be stored, and what it says.
+fn conclusion(effects: Vec<Effect>) -> (Ticket, Outgoing) {
+    let (ticket, records) = publishes(effects).remove(0);
+    let record = records.into_iter().next().unwrap();
+    assert_eq!(record.topic.as_str(), "reply.a");
+    (ticket, record)
+}
+
+#[test]
+fn an_answer_that_was_stored_before_the_deadline_stands_however_late_it_comes() {
+    let mut play = Play::new();
+    let id = ask(&mut play);
+    play.now.mono = Duration::from_secs(10);
+    let (ticket, record) = conclusion(play.input(Input::Tick));
+    assert_eq!(record.dedup.as_ref().unwrap().key, format!("answer/{id}"));
+    assert!(play.input(Input::Receipt(ticket, Ok(stored(&record, true)))).is_empty(), "another answer is under way");
+    let (_, told) = play.hear(answer(&id));
+    assert_eq!((&told["call"], &told["status"]), (&json!("c1"), &json!("ok")));
+    play.now.mono = Duration::from_secs(60);
+    assert!(play.input(Input::Tick).is_empty(), "one reply");
+}
+
+#[test]
+fn a_timeout_that_cannot_be_stored_yet_is_tried_again_and_told_once() {
+    let mut play = Play::new();
+    ask(&mut play);
+    play.now.mono = Duration::from_secs(10);
+    let (ticket, record) = conclusion(play.input(Input::Tick));
+    let away = PublishError::Unavailable("away".into());
+    assert!(play.input(Input::Receipt(ticket, Err(away))).is_empty());
+    play.now.mono = play.session.next_deadline().unwrap();
+    let (again, same) = conclusion(play.input(Input::Tick));
+    assert_eq!((&same.dedup, &same.envelope), (&record.dedup, &record.envelope), "to the letter");
+    let told = frames(&play.input(Input::Receipt(again, Ok(stored(&same, false)))));
+    assert_eq!((told.len(), &told[0]["status"]), (1, &json!("timeout")));
+}
+
+#[test]
+fn an_answer_that_is_being_stored_when_its_lease_ends_counts_if_it_was_the_first() {
+    for (duplicate, op) in [(false, "settled"), (true, "gone")] {
+        let mut play = Play::new();
+        let (d, token) = play.deliver(DIRECT, record("q1", call_headers()));
+        let effects = play.say(&json!({"op":"respond","delivery":d,"payload":1,"confirm":true}));
+        let (ticket, records) = publishes(effects).remove(0);
+        play.now.wall = Timestamp::from_millis(30_000);
+        assert!(play.input(Input::Consumer(DIRECT, ConsumerEvent::Revoked(token))).is_empty());
+        let effects = play.input(Input::Receipt(ticket, Ok(stored(&records[0], duplicate))));
+        assert_eq!(frames(&effects)[0]["op"], op);
+    }
+}
+
+#[test]
+fn a_request_to_all_is_refused() {
+    let mut play = Play::new();
+    let mut frame = request(1, "c1");
+    frame["routing"] = json!({"to": "all"});
+    let told = frames(&play.say(&frame));
+    assert_eq!((&told[0]["op"], &told[0]["seq"]), (&json!("rejected"), &json!(1)));
+}
+
 #[test]
 fn whoever_works_beyond_a_deadline_is_told_that_it_works_in_vain() {
     let mut play = Play::new();
@@ -118,7 +194,8 @@ fn a_deadline_ends_a_call_with_timeout_or_its_default() {
         play.say_stored(&frame);
         assert_eq!(play.session.next_deadline(), Some(Duration::from_secs(10)));
         play.now.mono = Duration::from_secs(10);
-        let told = frames(&play.input(Input::Tick));
+        let effects = play.input(Input::Tick);
+        let told = play.store(effects);
         assert_eq!(
             (&told[0]["op"], &told[0]["status"], &told[0]["payload"]),
             (&json!("reply"), &json!(status), &payload)
@@ -150,7 +227,7 @@ fn a_cancelled_call_tells_its_responder() {
     let id = ask(&mut play);
     let effects = play.say(&json!({"op":"cancel","call":"c1"}));
     assert!(effects.iter().any(|effect| matches!(effect, Effect::Cancel(request) if *request == id)));
-    assert_eq!(frames(&effects)[0]["status"], "cancelled");
+    assert_eq!(play.store(effects)[0]["status"], "cancelled");
     assert_eq!(frames(&play.say(&json!({"op":"cancel","call":"c1"})))[0]["code"], "protocol");
 }
 

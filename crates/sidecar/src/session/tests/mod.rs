@@ -67,6 +67,7 @@ impl Play {
                 publish_window,
                 max_event: 1_000,
                 max_subscriptions: 4,
+                max_calls: 3,
                 resume_window: Duration::from_secs(30),
                 partitions: PartitionCount::default(),
             },
@@ -117,6 +118,14 @@ impl Play {
         let key = *key;
         assert_eq!(frames(&self.input(Input::Joined(key, Ok(()))))[0]["op"], "subscribed");
         key
+    }
+
+    /// An answer comes; its token and what the agent is told.
+    fn hear(&mut self, record: Record) -> (Token, Value) {
+        self.next_token += 1;
+        let token = Token(self.next_token);
+        let delivered = Delivered { token, record: Arc::new(record), attempt: 1, idempotency_key: "k".into() };
+        (token, frames(&self.input(Input::Consumer(DIRECT, ConsumerEvent::Deliver(delivered)))).remove(0))
     }
 
     /// Delivers an event to a consumer; its delivery ID and its token.
