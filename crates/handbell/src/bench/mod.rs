@@ -59,7 +59,7 @@ pub(crate) async fn run(args: &BenchArgs, set: &[String], screen: Screen) -> Don
 
 /// A sidecar to measure: one of our own, or one that runs.
 enum Target {
-    Own(Own),
+    Own(Box<Own>),
     Running(Place),
 }
 
@@ -68,7 +68,7 @@ impl Target {
     async fn start(plan: &Plan) -> Result<Self, Failure> {
         match &plan.running {
             Some(place) => Ok(Self::Running(place.clone())),
-            None => Ok(Self::Own(Own::start(plan).await?)),
+            None => Ok(Self::Own(Box::new(Own::start(plan).await?))),
         }
     }
 
