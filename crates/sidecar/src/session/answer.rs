@@ -35,6 +35,8 @@ pub(super) struct Answering {
     then: Verdict,
     confirm: bool,
     published: Option<Vec<OutputPublished>>,
+    /// The answer's ID.
+    id: String,
 }
 
 impl Session {
@@ -68,20 +70,25 @@ impl Session {
     }
 
     fn answer(&mut self, now: Now, delivery: &str, said: Said<'_>, published: Option<Vec<OutputPublished>>) {
+        if self.deliveries.is_storing(delivery, said.confirm) {
+            return;
+        }
         let Some(held) = self.deliveries.open(delivery) else { return self.gone(delivery) };
         let Frame::Work { record, .. } = &held.frame else { return self.gone(delivery) };
         let record = record.clone();
         let Some(call) = Call::of(&record) else { return self.no_call(delivery) };
         if call.deadline < now.wall {
-            return self.too_late(delivery);
+            // Given back, so that whoever holds it tells the caller.
+            return self.too_late(delivery, Verdict::Release);
         }
-        let answering = Answering { then: said.then.clone(), confirm: said.confirm, published };
+        let (then, confirm) = (said.then.clone(), said.confirm);
         match self.letter(now, delivery, &call, said) {
             Ok(outgoing) => {
                 if let Some(held) = self.deliveries.get(delivery) {
-                    held.state = State::Storing;
+                    held.state = State::Storing { confirm: false };
                 }
-                self.answering.insert(delivery.into(), answering);
+                let id = outgoing.envelope.event.id.clone();
+                self.answering.insert(delivery.into(), Answering { then, confirm, published, id });
                 let ticket = self.ticket(Purpose::Answer { delivery: delivery.into() });
                 self.out.push(Effect::Publish(ticket, vec![outgoing]));
             }
@@ -109,20 +116,28 @@ impl Session {
     }
 
     pub(super) fn answer_receipt(&mut self, delivery: &str, result: Result<Stored, PublishError>) {
-        let Some(Answering { then, confirm, published }) = self.answering.remove(delivery) else { return };
-        let Some(held) = self.deliveries.get(delivery) else { return self.gone(delivery) };
-        held.state = State::Out;
+        let Some(Answering { then, confirm, published, id }) = self.answering.remove(delivery) else { return };
+        let Some((held, repeat)) = self.deliveries.stored(delivery) else { return self.gone(delivery) };
+        // Its lease has ended: only an answer that is the first still counts.
+        let counts = published.is_some() && held.token.is_some();
         match result {
             // Somebody, or an earlier run of this handler, has answered before.
-            Ok(Stored { duplicate: true, .. }) if published.is_none() => self.too_late(delivery),
-            Ok(_) => self.settle_with(delivery, then, confirm, published),
-            Err(error) => self.answer_refused(delivery, refusal_of(&error, 0)),
+            Ok(Stored { duplicate: true, id, .. }) if !counts && held.doubtful.as_ref() != Some(&id) => {
+                self.too_late(delivery, Verdict::Ack);
+            }
+            Ok(_) => self.settle_with(delivery, then, confirm || repeat, published),
+            Err(error) => {
+                if error.is_in_doubt() {
+                    held.doubtful.get_or_insert(id);
+                }
+                self.answer_refused(delivery, refusal_of(&error, 0));
+            }
         }
     }
 
     /// The answer has no effect: the work is over, and the agent is told.
-    fn too_late(&mut self, delivery: &str) {
-        self.one_verdict(delivery, Verdict::Ack, false);
+    fn too_late(&mut self, delivery: &str, verdict: Verdict) {
+        self.one_verdict(delivery, verdict, false);
         self.deliveries.let_go(delivery);
         self.gone(delivery);
     }

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
+    hash::{DefaultHasher, Hasher as _},
     sync::Arc,
     time::Duration,
 };
@@ -122,7 +123,7 @@ impl Call {
     }
 
     fn wakes_at(&self) -> Duration {
-        self.waiting.as_ref().map_or(self.due, |waiting| waiting.look.min(self.due))
+        self.waiting.as_ref().map_or(self.due, |waiting| waiting.look)
     }
 }
 
@@ -131,7 +132,8 @@ impl Call {
 #[derive(Debug, Default)]
 pub(super) struct Calls {
     open: BTreeMap<String, Call>,
-    closed: VecDeque<String>,
+    /// Digests of their IDs.
+    closed: VecDeque<u64>,
 }
 
 impl Calls {
@@ -139,9 +141,10 @@ impl Calls {
         self.open.values().map(Call::wakes_at).min()
     }
 
-    /// The request was refused.
-    pub(super) fn forget(&mut self, seq: u64) {
-        self.open.retain(|_, call| call.seq != seq);
+    /// The request was refused, or is in doubt: then somebody may have answered.
+    pub(super) fn forget(&mut self, seq: u64) -> Option<Delivered> {
+        let name = self.of_seq(seq)?.name.clone();
+        self.open.remove(&name)?.early
     }
 
     /// Whether there is no room for that call.
@@ -154,14 +157,14 @@ impl Calls {
     }
 
     fn note_closed(&mut self, request: &str) {
-        self.closed.push_back(request.to_owned());
+        self.closed.push_back(digest(request));
         if self.closed.len() > CLOSED {
             self.closed.pop_front();
         }
     }
 
     fn was_closed(&self, request: &str) -> bool {
-        self.closed.iter().any(|closed| closed == request)
+        self.closed.contains(&digest(request))
     }
 }
 
@@ -197,13 +200,17 @@ impl Session {
         ticket: Ticket,
         records: Vec<Outgoing>,
     ) {
-        if call.target.as_ref().is_none_or(|target| directory.is_present(target)) {
+        // Sent again after it was in doubt, and answered meanwhile.
+        let closed = call.request.as_ref().is_some_and(|request| self.calls.was_closed(&request.id));
+        if closed || call.target.as_ref().is_none_or(|target| directory.is_present(target)) {
             self.out.push(Effect::Publish(ticket, records));
         } else {
-            let until = now.mono + PRESENCE_GRACE;
+            let until = (now.mono + PRESENCE_GRACE).min(call.due);
             call.waiting = Some(Waiting { until, look: now.mono + PRESENCE_LOOK, ticket, records });
         }
-        self.calls.open.insert(call.name.clone(), call);
+        if !closed {
+            self.calls.open.insert(call.name.clone(), call);
+        }
     }
 
     pub(super) fn call_published(&mut self, now: Now, seq: u64) {
@@ -297,6 +304,9 @@ impl Session {
             self.calls.note_closed(&cause.id);
             self.hand_reply(DIRECT, None, reply, cause);
         }
+        if let Some(answer) = call.early {
+            self.back_up(name, &answer);
+        }
     }
 
     /// An answer has come for one of this agent's calls.
@@ -308,6 +318,8 @@ impl Session {
         let Some(how) = Answer::of(&answer.record) else { return self.drop_answer(&answer) };
         let request = answer.record.envelope.event.causation_id.as_deref();
         let closed = request.is_some_and(|request| self.calls.was_closed(request));
+        #[cfg(feature = "sabotage")]
+        let closed = closed && !self.sabotaged(super::Sabotage::SecondReply);
         let ours = |call: &Call| call.request.as_ref().map(|cause| cause.id.as_str()) == request;
         match self.calls.open.get_mut(&name) {
             Some(call) if ours(call) && !call.published => {
@@ -400,6 +412,13 @@ fn status_of(how: Answer) -> ReplyStatus {
         Answer::NoResponders => ReplyStatus::NoResponders,
         Answer::Cancelled => ReplyStatus::Cancelled,
     }
+}
+
+/// Stands for a request's ID, which is longer.
+fn digest(request: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    hasher.write(request.as_bytes());
+    hasher.finish()
 }
 
 /// A default as a header's value, so that it can stand in where this session

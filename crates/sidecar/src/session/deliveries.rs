@@ -2,7 +2,7 @@
 //! the last ones that it has, since they may still be named as a cause.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{BTreeMap, VecDeque},
     sync::Arc,
 };
 
@@ -29,6 +29,10 @@ pub(super) struct Held {
     pub(super) lineage: Lineage,
     /// Whether a verdict is under way.
     pub(super) state: State,
+    /// The numbers of an `ack`'s outputs, which they keep when it comes again.
+    pub(super) outputs: Vec<u64>,
+    /// The ID of an answer that may be stored.
+    pub(super) doubtful: Option<String>,
     /// The order of handing out.
     number: u64,
 }
@@ -79,8 +83,12 @@ impl Held {
 pub(super) enum State {
     /// With the agent.
     Out,
-    /// Its outputs are being stored.
-    Storing,
+    /// Its outputs or its answer are being stored; whether somebody has asked
+    /// meanwhile to have that confirmed.
+    Storing {
+        /// Whether `settled` is wanted.
+        confirm: bool,
+    },
     /// A verdict is under way; whether it is to be confirmed, with what.
     Settling {
         /// Whether `settled` is wanted.
@@ -95,23 +103,16 @@ pub(super) enum State {
 pub(super) struct Deliveries {
     secret: [u8; 32],
     count: u64,
-    held: HashMap<Box<str>, Held>,
-    by_token: HashMap<Token, Box<str>>,
-    past: HashMap<Box<str>, Lineage>,
-    past_order: VecDeque<Box<str>>,
+    held: BTreeMap<Box<str>, Held>,
+    by_token: BTreeMap<Token, Box<str>>,
+    /// Settled ones, the last at the end.
+    past: VecDeque<(Box<str>, Lineage)>,
 }
 
 impl Deliveries {
     /// `secret` makes the IDs unguessable.
     pub(super) fn new(secret: [u8; 32]) -> Self {
-        Self {
-            secret,
-            count: 0,
-            held: HashMap::new(),
-            by_token: HashMap::new(),
-            past: HashMap::new(),
-            past_order: VecDeque::new(),
-        }
+        Self { secret, count: 0, held: BTreeMap::new(), by_token: BTreeMap::new(), past: VecDeque::new() }
     }
 
     /// Takes a delivery into the agent's hands and names it.
@@ -122,7 +123,16 @@ impl Deliveries {
         if let Some(token) = token {
             self.by_token.insert(token, id.clone());
         }
-        let held = Held { key, token, frame, lineage, state: State::Out, number: self.count };
+        let held = Held {
+            key,
+            token,
+            frame,
+            lineage,
+            state: State::Out,
+            outputs: Vec::new(),
+            doubtful: None,
+            number: self.count,
+        };
         self.held.insert(id.clone(), held);
         id
     }
@@ -145,6 +155,18 @@ impl Deliveries {
         }
     }
 
+    /// A reply whose lease has ended stays in the agent's hands, as one that
+    /// the sidecar made itself: the stored one comes again and is adopted.
+    /// Whether the delivery is such a reply.
+    pub(super) fn disown(&mut self, id: &str) -> bool {
+        let is_reply = |held: &Held| matches!((&held.frame, &held.state), (Frame::Reply(_), State::Out));
+        let found = self.held.get(id).is_some_and(is_reply);
+        if found {
+            self.release(id);
+        }
+        found
+    }
+
     /// A delivery in the agent's hands.
     pub(super) fn get(&mut self, id: &str) -> Option<&mut Held> {
         self.held.get_mut(id)
@@ -153,6 +175,27 @@ impl Deliveries {
     /// A delivery that no verdict is under way for.
     pub(super) fn open(&mut self, id: &str) -> Option<&mut Held> {
         self.held.get_mut(id).filter(|held| matches!(held.state, State::Out))
+    }
+
+    /// Whether a verdict that came before is being stored: it answers for this
+    /// one too, and is confirmed if this one is to be.
+    pub(super) fn is_storing(&mut self, id: &str, confirm: bool) -> bool {
+        match self.held.get_mut(id).map(|held| &mut held.state) {
+            Some(State::Storing { confirm: wanted }) => {
+                *wanted |= confirm;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// A delivery whose verdict was being stored is out again; whether a
+    /// repeat wants it confirmed.
+    pub(super) fn stored(&mut self, id: &str) -> Option<(&mut Held, bool)> {
+        let held = self.held.get_mut(id)?;
+        let confirm = matches!(held.state, State::Storing { confirm: true });
+        held.state = State::Out;
+        Some((held, confirm))
     }
 
     /// The delivery of a token.
@@ -164,7 +207,7 @@ impl Deliveries {
     pub(super) fn lineage(&mut self, id: &str) -> Option<&mut Lineage> {
         match self.held.get_mut(id) {
             Some(held) => Some(&mut held.lineage),
-            None => self.past.get_mut(id),
+            None => self.past.iter_mut().rev().find(|(past, _)| **past == *id).map(|(_, lineage)| lineage),
         }
     }
 
@@ -174,14 +217,16 @@ impl Deliveries {
         if let Some(token) = held.token {
             self.by_token.remove(&token);
         }
-        self.past.insert(id.into(), held.lineage.clone());
-        self.past_order.push_back(id.into());
-        if self.past_order.len() > PAST
-            && let Some(oldest) = self.past_order.pop_front()
-        {
-            self.past.remove(&oldest);
+        if self.past.len() == PAST {
+            self.past.pop_front();
         }
+        self.past.push_back((id.into(), held.lineage.clone()));
         Some(held)
+    }
+
+    #[cfg(test)]
+    pub(super) fn kept(&self) -> usize {
+        self.past.len()
     }
 
     /// The deliveries of a consumer, in the order of their handing out.

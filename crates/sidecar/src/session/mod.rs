@@ -16,13 +16,15 @@ mod io;
 mod publish;
 mod receive;
 mod records;
+#[cfg(feature = "sabotage")]
+mod sabotage;
 mod settle;
 mod subscribe;
 #[cfg(test)]
 mod tests;
 mod window;
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use handbell_backend::PartitionCount;
 use handbell_delivery::{ConsumerKey, DirectSpec, Leave};
@@ -33,6 +35,9 @@ use handbell_protocol::{
 };
 
 pub use io::{Directory, Effect, Input, Join, Now, Ticket};
+#[cfg(feature = "sabotage")]
+#[doc(hidden)]
+pub use sabotage::Sabotage;
 
 use self::{
     answer::Answering, calls::Calls, deliveries::Deliveries, publish::Purpose, settle::Storing, subscribe::Subs,
@@ -99,9 +104,9 @@ pub struct Session {
     deliveries: Deliveries,
     subs: Subs,
     calls: Calls,
-    purposes: HashMap<Ticket, Purpose>,
-    storing: HashMap<u64, Storing>,
-    answering: HashMap<Box<str>, Answering>,
+    purposes: BTreeMap<Ticket, Purpose>,
+    storing: BTreeMap<u64, Storing>,
+    answering: BTreeMap<Box<str>, Answering>,
     next_ticket: u64,
     phase: Phase,
     /// The agent has said `bye`.
@@ -109,6 +114,8 @@ pub struct Session {
     /// Since when there is no socket.
     lost_at: Option<Duration>,
     out: Vec<Effect>,
+    #[cfg(feature = "sabotage")]
+    sabotage: Option<Sabotage>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -129,14 +136,16 @@ impl Session {
             deliveries: Deliveries::new(setup.secret),
             subs: Subs::new(setup.credit),
             calls: Calls::default(),
-            purposes: HashMap::new(),
-            storing: HashMap::new(),
-            answering: HashMap::new(),
+            purposes: BTreeMap::new(),
+            storing: BTreeMap::new(),
+            answering: BTreeMap::new(),
             next_ticket: 0,
             phase: Phase::Live,
             leaving: false,
             lost_at: None,
             out: Vec::new(),
+            #[cfg(feature = "sabotage")]
+            sabotage: None,
             member: setup.member,
             policy: setup.policy,
             bounds: setup.bounds,
@@ -184,6 +193,13 @@ impl Session {
             Input::Unsent(delivery) => self.unsent(&delivery),
             Input::Tick => self.tick(now, directory),
         }
+    }
+
+    /// How many answers, numbers of outputs and causes are kept.
+    #[cfg(test)]
+    fn kept(&self) -> (usize, usize, usize) {
+        let (answers, outputs) = self.window.kept();
+        (answers, outputs, self.deliveries.kept())
     }
 
     /// Takes what is to be done, in order.
@@ -235,9 +251,7 @@ impl Session {
         if let Some(seq) = error.seq {
             let refusal = Refusal::new(FrameError::CODE, error.reason);
             let publishes = matches!(error.op.as_deref(), Some("publish" | "request"));
-            if publishes && self.window.is_next(seq) {
-                self.window.ended(seq, 0, refusal.clone());
-            }
+            let refusal = if publishes { self.window.refuse(seq, refusal) } else { refusal };
             self.rejected_seq(seq, refusal);
             return;
         }
@@ -259,6 +273,11 @@ impl Session {
         self.lost_at = None;
         self.window.resumed();
         self.reach(true);
+        self.tell_subscribed();
+        #[cfg(feature = "sabotage")]
+        if self.sabotaged(Sabotage::NotToldAgain) {
+            return;
+        }
         for id in self.deliveries.unsettled() {
             if let Some(held) = self.deliveries.get(&id) {
                 let frame = deliveries::frame_of(&id, held, &self.trace);

@@ -65,7 +65,10 @@ impl Session {
     pub(super) fn admit(&mut self, now: Now, directory: &dyn Directory, publish: Publish, call: Option<Call>) {
         let seq = publish.seq;
         let digest = publish.draft.as_ref().map_or(0, Draft::digest);
-        match self.window.admit(seq, digest) {
+        let admission = self.window.admit(seq, digest);
+        #[cfg(feature = "sabotage")]
+        let admission = self.admit_sabotaged(admission);
+        match admission {
             Admission::UnderWay => {}
             Admission::Stored { id, position } => {
                 self.send(ServerFrame::Published(Published { seq, id, position, duplicate: true }));
@@ -99,6 +102,8 @@ impl Session {
     ) -> Result<(), Refusal> {
         let seq = publish.seq;
         let dedup = Dedup { key: format!("{}/{seq}", self.producer_text), digest: Some(digest) };
+        #[cfg(feature = "sabotage")]
+        let dedup = self.dedup_sabotaged(dedup);
         let given = id::of_publish(&self.producer, seq);
         let cause = publish.cause.as_deref();
         let mut prepared = match &call {
@@ -106,6 +111,8 @@ impl Session {
             None => self.prepare(now, publish.draft?, given, dedup, cause, output)?,
         };
         self.window.handed(seq, Sent { digest, output: prepared.output });
+        #[cfg(feature = "sabotage")]
+        self.tell_published_early(seq, &prepared.letter.envelope);
         let ticket = self.ticket(Purpose::Publish { seq });
         if let Some(mut call) = call {
             call.begin(&prepared.letter.envelope, &mut prepared.letter.headers, now, &self.producer_text, &self.member);
@@ -196,6 +203,8 @@ impl Session {
     }
 
     fn publish_receipt(&mut self, now: Now, seq: u64, result: Result<Stored, PublishError>) {
+        #[cfg(feature = "sabotage")]
+        let result = self.receipt_sabotaged(result);
         match (self.window.receipt(seq, &result), result) {
             (Some(Ok(())), Ok(Stored { position, id, duplicate })) => {
                 let position = position.to_string();
@@ -203,8 +212,11 @@ impl Session {
                 self.call_published(now, seq);
             }
             (Some(Err(refusal)), _) => {
-                self.calls.forget(seq);
+                let answered = self.calls.forget(seq);
                 self.rejected_seq(seq, refusal);
+                if let Some(answer) = answered {
+                    self.answered(now, answer);
+                }
             }
             _ => {}
         }

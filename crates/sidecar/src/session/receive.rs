@@ -11,7 +11,7 @@ use handbell_protocol::{
 
 use super::{
     Effect, Now, Phase, Session,
-    deliveries::{Frame, Lineage, State, frame_of},
+    deliveries::{Frame, Held, Lineage, State, frame_of},
 };
 
 impl Session {
@@ -90,6 +90,9 @@ impl Session {
             // Whether its answer was the first, the broker will tell.
             return self.deliveries.release(&id);
         }
+        if self.deliveries.disown(&id) {
+            return;
+        }
         let Some(held) = self.deliveries.let_go(&id) else { return };
         if matches!(held.state, State::Settling { .. }) {
             self.gone(&id);
@@ -110,6 +113,10 @@ impl Session {
     /// Somebody cancelled a request that this agent may be working on.
     pub(super) fn request_cancelled(&mut self, request: &str) {
         for id in self.deliveries.answering(request) {
+            let settling = |held: &mut Held| matches!(held.state, State::Settling { .. });
+            if self.deliveries.get(&id).is_some_and(settling) {
+                continue;
+            }
             let Some(held) = self.deliveries.let_go(&id) else { continue };
             if let Some(token) = held.token {
                 self.out.push(Effect::Settle(held.key, vec![(token, Verdict::Ack)]));

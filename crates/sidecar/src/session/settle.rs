@@ -19,10 +19,8 @@ use super::{
 /// An `ack` whose outputs are being stored.
 #[derive(Debug)]
 pub(super) struct Storing {
-    delivery: Box<str>,
-    confirm: bool,
-    /// Where its outputs' numbers began, to begin there again if it fails.
-    first: u64,
+    pub(super) delivery: Box<str>,
+    pub(super) confirm: bool,
     receipts: Vec<Option<Result<Stored, PublishError>>>,
 }
 
@@ -36,6 +34,11 @@ impl Session {
         }
         let mut verdicts = Verdicts::default();
         for delivery in ack.deliveries {
+            #[cfg(feature = "sabotage")]
+            self.reopen_sabotaged(&delivery);
+            if self.deliveries.is_storing(&delivery, ack.confirm) {
+                continue;
+            }
             let Some(held) = self.deliveries.open(&delivery) else {
                 self.gone(&delivery);
                 continue;
@@ -75,30 +78,41 @@ impl Session {
         outputs: Vec<Result<Draft, Refusal>>,
         confirm: bool,
     ) {
+        if self.deliveries.is_storing(&delivery, confirm) {
+            return;
+        }
         let Some(held) = self.deliveries.open(&delivery) else { return self.gone(&delivery) };
-        let first = held.lineage.next;
+        let (first, mut numbers) = (held.lineage.next, std::mem::take(&mut held.outputs));
+        #[cfg(feature = "sabotage")]
+        self.renumber_sabotaged(&mut numbers);
         let count = outputs.len();
         let mut prepared = Vec::with_capacity(count);
         for (index, output) in outputs.into_iter().enumerate() {
-            match self.prepare_output(now, output, &delivery) {
+            match self.prepare_output(now, output, &delivery, numbers.get(index).copied()) {
                 Ok(output) => prepared.push(output),
                 Err(refusal) => {
-                    self.renumber(&delivery, first);
+                    #[cfg(feature = "sabotage")]
+                    self.store_sabotaged(prepared);
+                    self.renumber(&delivery, first, numbers);
                     return self.output_refused(&delivery, index, refusal);
                 }
             }
         }
         if let Some(held) = self.deliveries.get(&delivery) {
-            held.state = State::Storing;
+            numbers.extend(prepared.iter().skip(numbers.len()).filter_map(|output| output.output));
+            held.outputs = numbers;
+            held.state = State::Storing { confirm: false };
         }
         self.next_ticket += 1;
         let ack = self.next_ticket;
-        self.storing.insert(ack, Storing { delivery, confirm, first, receipts: vec![None; count] });
+        self.storing.insert(ack, Storing { delivery, confirm, receipts: vec![None; count] });
         for (index, output) in prepared.into_iter().enumerate() {
             let records = self.records(output.letter, directory);
             let ticket = self.ticket(Purpose::Output { ack, index });
             self.out.push(Effect::Publish(ticket, records));
         }
+        #[cfg(feature = "sabotage")]
+        self.settle_sabotaged(ack);
     }
 
     fn prepare_output(
@@ -106,14 +120,17 @@ impl Session {
         now: Now,
         output: Result<Draft, Refusal>,
         delivery: &str,
+        number: Option<u64>,
     ) -> Result<Prepared, Refusal> {
         let unused = Dedup { key: String::new(), digest: None };
-        self.prepare(now, output?, String::new(), unused, Some(delivery), None)
+        self.prepare(now, output?, String::new(), unused, Some(delivery), number)
     }
 
-    fn renumber(&mut self, delivery: &str, first: u64) {
-        if let Some(lineage) = self.deliveries.lineage(delivery) {
-            lineage.next = first;
+    /// Nothing of an `ack` was handed over: the numbers are as they were.
+    fn renumber(&mut self, delivery: &str, first: u64, numbers: Vec<u64>) {
+        if let Some(held) = self.deliveries.get(delivery) {
+            held.lineage.next = first;
+            held.outputs = numbers;
         }
     }
 
@@ -128,26 +145,27 @@ impl Session {
         if storing.receipts.iter().any(Option::is_none) {
             return;
         }
-        let Some(Storing { delivery, confirm, first, receipts }) = self.storing.remove(&ack) else { return };
+        let Some(Storing { delivery, confirm, receipts }) = self.storing.remove(&ack) else { return };
         let results: Result<Vec<_>, _> =
             receipts.into_iter().flatten().enumerate().map(|(i, result)| result.map_err(|error| (i, error))).collect();
         match results {
             Ok(stored) => self.outputs_stored(now, &delivery, stored, confirm),
-            Err((index, error)) => self.outputs_failed(&delivery, index, &error, first),
+            Err((index, error)) => self.outputs_failed(&delivery, index, &error),
         }
     }
 
     /// Some may be stored: when the agent sends the same again they have the
     /// same IDs, and are stored once.
-    fn outputs_failed(&mut self, delivery: &str, index: usize, error: &PublishError, first: u64) {
-        let Some(held) = self.deliveries.get(delivery) else { return self.gone(delivery) };
-        held.state = State::Out;
-        held.lineage.next = first;
+    fn outputs_failed(&mut self, delivery: &str, index: usize, error: &PublishError) {
+        if self.deliveries.stored(delivery).is_none() {
+            return self.gone(delivery);
+        }
         self.output_refused(delivery, index, refusal_of(error, 0));
     }
 
     fn outputs_stored(&mut self, now: Now, delivery: &str, stored: Vec<Stored>, confirm: bool) {
-        let Some(held) = self.deliveries.get(delivery) else { return self.gone(delivery) };
+        let Some((held, repeat)) = self.deliveries.stored(delivery) else { return self.gone(delivery) };
+        let (is_call, confirm) = (has_call(held), confirm || repeat);
         let published = stored
             .into_iter()
             .map(|stored| OutputPublished {
@@ -156,8 +174,7 @@ impl Session {
                 duplicate: stored.duplicate,
             })
             .collect();
-        held.state = State::Out;
-        if has_call(held) {
+        if is_call {
             return self.answer_null(now, delivery, confirm, Some(published));
         }
         self.settle_with(delivery, Verdict::Ack, confirm, Some(published));
@@ -171,6 +188,9 @@ impl Session {
         confirm: bool,
         published: Option<Vec<OutputPublished>>,
     ) {
+        if self.deliveries.is_storing(delivery, confirm) {
+            return;
+        }
         let Some(held) = self.deliveries.open(delivery) else { return self.gone(delivery) };
         let mut verdicts = Verdicts::default();
         match begin(held, confirm, published) {
@@ -178,6 +198,8 @@ impl Session {
             None => self.reply_settled(delivery, confirm),
         }
         self.settle(verdicts);
+        #[cfg(feature = "sabotage")]
+        self.confirm_sabotaged(delivery);
     }
 
     // === failure ===
@@ -206,7 +228,8 @@ impl Session {
     }
 
     pub(super) fn extend(&mut self, extend: Extend) {
-        match self.deliveries.open(&extend.delivery).map(|held| (held.key, held.token)) {
+        let held = self.deliveries.get(&extend.delivery).filter(|held| !matches!(held.state, State::Settling { .. }));
+        match held.map(|held| (held.key, held.token)) {
             Some((key, Some(token))) => self.out.push(Effect::Extend(key, token, extend.lease)),
             Some((_, None)) => {}
             None => self.gone(&extend.delivery),

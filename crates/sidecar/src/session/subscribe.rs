@@ -28,6 +28,10 @@ pub(super) struct Sub {
     /// What a declared subscription says is to be done.
     pub(super) action: Option<Arc<str>>,
     ceiling: u32,
+    /// The ceiling that its consumer was made with.
+    joined_with: u32,
+    /// It was joined while there was nobody to tell.
+    untold: bool,
     /// What came before `subscribed` was sent; `None` once it was.
     early: Option<Vec<ConsumerEvent>>,
     declared: bool,
@@ -43,8 +47,16 @@ pub(super) struct Subs {
 impl Subs {
     /// With direct work alone, under that ceiling.
     pub(super) fn new(credit: u32) -> Self {
-        let direct =
-            Sub { name: "".into(), receiver: None, action: None, ceiling: credit, early: None, declared: true };
+        let direct = Sub {
+            name: "".into(),
+            receiver: None,
+            action: None,
+            ceiling: credit,
+            joined_with: credit,
+            untold: false,
+            early: None,
+            declared: true,
+        };
         Self { by_key: [(DIRECT, direct)].into(), last: DIRECT.0 }
     }
 
@@ -121,7 +133,16 @@ impl Session {
         };
         let early = Some(Vec::new());
         let join = join_of(subscribe, ceiling, receiver.clone(), &self.policy.retry);
-        let sub = Sub { name, receiver: Some(receiver.into()), action, ceiling, early, declared };
+        let sub = Sub {
+            name,
+            receiver: Some(receiver.into()),
+            action,
+            ceiling,
+            joined_with: ceiling,
+            untold: false,
+            early,
+            declared,
+        };
         let key = self.subs.add(sub);
         self.out.push(Effect::Join(key, join));
     }
@@ -132,9 +153,15 @@ impl Session {
         match result {
             Ok(()) => {
                 let early = sub.early.take().unwrap_or_default();
-                if self.lost_at.is_some() {
+                let lost = self.lost_at.is_some();
+                sub.untold = lost && !declared && key != DIRECT;
+                // What was said to the consumer before it stood is lost.
+                let due = if lost || self.phase == super::Phase::Draining { 0 } else { sub.ceiling };
+                if lost {
                     self.out.push(Effect::Reach(key, false));
-                    self.out.push(Effect::Credit(key, 0));
+                }
+                if due != sub.joined_with {
+                    self.out.push(Effect::Credit(key, due));
                 }
                 if !declared {
                     self.send(ServerFrame::Subscribed { sub: name.to_string() });
@@ -152,8 +179,21 @@ impl Session {
         }
     }
 
+    /// What was joined while there was no socket.
+    pub(super) fn tell_subscribed(&mut self) {
+        let told = |sub: &mut Sub| std::mem::take(&mut sub.untold).then(|| sub.name.clone());
+        let untold: Vec<_> = self.subs.by_key.values_mut().filter_map(told).collect();
+        for name in untold {
+            self.send(ServerFrame::Subscribed { sub: name.to_string() });
+        }
+    }
+
     /// Keeps an event for later if its `subscribed` hasn't been sent.
     pub(super) fn keep_early(&mut self, key: ConsumerKey, event: ConsumerEvent) -> Option<ConsumerEvent> {
+        #[cfg(feature = "sabotage")]
+        if self.sabotaged(super::Sabotage::DeliveredBeforeSubscribed) {
+            return Some(event);
+        }
         match self.subs.by_key.get_mut(&key).and_then(|sub| sub.early.as_mut()) {
             Some(early) => {
                 early.push(event);
@@ -184,6 +224,8 @@ impl Session {
         };
         sub.ceiling = sub.ceiling.saturating_add(credit.add).min(MAX_CREDIT);
         let ceiling = sub.ceiling;
+        #[cfg(feature = "sabotage")]
+        let ceiling = self.ceiling_sabotaged(ceiling);
         if self.phase == super::Phase::Live {
             self.out.push(Effect::Credit(key, ceiling));
         }

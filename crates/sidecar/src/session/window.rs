@@ -10,9 +10,12 @@
 //! | the next | window free | handed over |
 //! | the next | window full | `busy` |
 //! | above the next | | `seq_gap` |
-//! | below the next, forgotten | | handed over: the backend knows repeats |
+//! | below the next, forgotten | | handed over under its ID: the backend knows repeats |
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
+};
 
 use handbell_backend::{PublishError, Stored};
 use handbell_protocol::{Code, Refusal};
@@ -54,43 +57,48 @@ enum Ended {
 #[derive(Debug)]
 pub(super) struct Window {
     limit: usize,
-    remembered: usize,
     next: u64,
-    /// The first seq of a resumed producer may be any.
-    anew: bool,
+    /// So many of the next seqs may lie above the one that is due: after a
+    /// resume, what lies between was answered before.
+    leaps: usize,
     in_flight: BTreeMap<u64, Sent>,
     failed: BTreeMap<u64, (Sent, Refusal)>,
-    /// Why `next` was refused and left open, if it was.
-    refused: Option<Refusal>,
+    /// What was refused and left open without being handed over: nothing leaps
+    /// over it.
+    refused: BTreeMap<u64, Refusal>,
+    /// The last answers, in full.
     answered: BTreeMap<u64, (u64, Ended)>,
+    /// The numbers of the last outputs that were stored, by seq: a repeat keeps
+    /// its ID, by which the backend knows it.
+    outputs: VecDeque<(u64, u32)>,
 }
 
+/// Stands for the content of what can't be read.
+const UNREADABLE: u64 = 0;
+/// So many answers are kept in full: an idle session is to be small, and of
+/// older repeats the backend knows.
+const ANSWERS: usize = 32;
 const BUSY_WAIT: Duration = Duration::from_millis(50);
 
 impl Window {
-    /// `limit` publishes may be unanswered. A producer that goes on from
-    /// another session begins `anew`.
-    pub(super) fn new(limit: usize, anew: bool) -> Self {
+    /// `limit` publishes may be unanswered. A producer that `goes_on` from
+    /// another session first sends again what was unanswered there.
+    pub(super) fn new(limit: usize, goes_on: bool) -> Self {
         Self {
             limit,
-            remembered: limit.saturating_mul(2).max(1_024),
             next: 1,
-            anew,
+            leaps: if goes_on { limit } else { 0 },
             in_flight: BTreeMap::new(),
             failed: BTreeMap::new(),
-            refused: None,
+            refused: BTreeMap::new(),
             answered: BTreeMap::new(),
+            outputs: VecDeque::new(),
         }
     }
 
     /// A socket came back: what was in the lost one may be missing.
     pub(super) fn resumed(&mut self) {
-        self.anew = true;
-    }
-
-    /// Whether `seq` is the one that is due.
-    pub(super) fn is_next(&self, seq: u64) -> bool {
-        seq == self.next && self.failed.is_empty()
+        self.leaps = self.leaps.max(1);
     }
 
     /// Decides about `seq`; changes nothing but what makes a refusal stick.
@@ -108,19 +116,22 @@ impl Window {
         if let Some(admission) = self.admit_after_failure(seq, digest) {
             return admission;
         }
-        if self.anew && seq > self.next {
-            self.next = seq;
+        if self.leaps > 0 && seq > self.next {
+            let due = self.refused.first_key_value().map_or(seq, |(due, _)| seq.min(*due));
+            self.next = self.next.max(due);
         }
         match seq.cmp(&self.next) {
-            std::cmp::Ordering::Less => self.admit_into_window(None),
+            std::cmp::Ordering::Less => self.admit_into_window(self.output_of(seq, digest)),
             std::cmp::Ordering::Equal => {
                 let admission = self.admit_into_window(None);
                 if let Admission::Refuse(refusal) = &admission {
-                    self.refused = Some(refusal.clone());
+                    self.refused.insert(seq, refusal.clone());
                 }
                 admission
             }
-            std::cmp::Ordering::Greater => Admission::Refuse(self.refused.clone().unwrap_or_else(|| self.gap(seq))),
+            std::cmp::Ordering::Greater => {
+                Admission::Refuse(self.refused.get(&self.next).cloned().unwrap_or_else(|| self.gap(seq)))
+            }
         }
     }
 
@@ -133,7 +144,13 @@ impl Window {
             let sent = sent.clone();
             return Some(self.admit_into_window(Some(sent)));
         }
-        (seq > *lowest).then(|| Admission::Refuse(refusal.clone()))
+        if seq < *lowest {
+            return None;
+        }
+        if self.leaps > 0 && seq >= self.next && self.refused.len() <= self.limit {
+            self.refused.insert(seq, refusal.clone());
+        }
+        Some(Admission::Refuse(refusal.clone()))
     }
 
     /// There is no room for it elsewhere: `busy`, and what follows is too,
@@ -141,7 +158,7 @@ impl Window {
     pub(super) fn held_back(&mut self, seq: u64, reason: &str) -> Refusal {
         let refusal = Refusal::new(Code::Busy, reason).after(BUSY_WAIT);
         if seq == self.next {
-            self.refused = Some(refusal.clone());
+            self.refused.insert(seq, refusal.clone());
         }
         refusal
     }
@@ -173,11 +190,24 @@ impl Window {
         self.remember(seq, digest, Ended::Refused(refusal));
     }
 
+    /// A frame that can't be read has this seq. It ends the seq where it is
+    /// due; elsewhere it is answered like any other publish.
+    pub(super) fn refuse(&mut self, seq: u64, refusal: Refusal) -> Refusal {
+        match self.admit(seq, UNREADABLE) {
+            Admission::Refuse(other) => other,
+            Admission::Hand(_) => {
+                self.ended(seq, UNREADABLE, refusal.clone());
+                refusal
+            }
+            Admission::UnderWay | Admission::Stored { .. } => refusal,
+        }
+    }
+
     fn step_over(&mut self, seq: u64) {
-        self.anew = false;
+        self.refused.remove(&seq);
         if seq >= self.next {
+            self.leaps = self.leaps.saturating_sub(1);
             self.next = seq + 1;
-            self.refused = None;
         }
     }
 
@@ -188,13 +218,16 @@ impl Window {
             Ok(stored) => {
                 let ended = Ended::Stored { id: stored.id.clone(), position: stored.position.to_string() };
                 self.remember(seq, sent.digest, ended);
+                self.remember_output(seq, sent.output);
                 Ok(())
             }
             Err(error) => {
                 let refusal = refusal_of(error, seq);
                 if refusal.code.leaves_seq_open() {
                     self.failed.insert(seq, (sent, refusal.clone()));
-                } else {
+                } else if *error != PublishError::Conflict {
+                    // Of a conflict the backend knows the first content, and it alone.
+
                     self.remember(seq, sent.digest, Ended::Refused(refusal.clone()));
                 }
                 Err(refusal)
@@ -202,11 +235,29 @@ impl Window {
         })
     }
 
+    #[cfg(test)]
+    pub(super) fn kept(&self) -> (usize, usize) {
+        (self.answered.len(), self.outputs.len())
+    }
+
     fn remember(&mut self, seq: u64, digest: u64, ended: Ended) {
         self.answered.insert(seq, (digest, ended));
-        while self.answered.len() > self.remembered {
+        while self.answered.len() > ANSWERS {
             self.answered.pop_first();
         }
+    }
+
+    fn remember_output(&mut self, seq: u64, output: Option<u64>) {
+        let Some(number) = output.and_then(|number| u32::try_from(number).ok()) else { return };
+        self.outputs.push_back((seq, number));
+        if self.outputs.len() > self.limit.saturating_mul(2).max(1_024) {
+            self.outputs.pop_front();
+        }
+    }
+
+    fn output_of(&self, seq: u64, digest: u64) -> Option<Sent> {
+        let (_, number) = self.outputs.iter().rev().find(|(known, _)| *known == seq)?;
+        Some(Sent { digest, output: Some(u64::from(*number)) })
     }
 }
 
@@ -317,11 +368,82 @@ mod tests {
     }
 
     #[test]
-    fn the_first_seq_after_a_resume_may_be_any() {
+    fn of_old_repeats_the_backend_knows_by_the_id_that_they_keep() {
+        let mut window = Window::new(100, false);
+        for seq in 1..=100 {
+            assert_eq!(window.admit(seq, seq), Admission::Hand(None));
+            window.handed(seq, Sent { digest: seq, output: (seq < 3).then_some(seq + 10) });
+            window.receipt(seq, &stored()).unwrap().unwrap();
+        }
+        assert!(matches!(window.admit(100, 100), Admission::Stored { .. }));
+        assert_eq!(window.admit(50, 50), Admission::Hand(None));
+        assert_eq!(window.admit(2, 2), Admission::Hand(Some(Sent { digest: 2, output: Some(12) })));
+        assert_eq!(window.answered.len(), ANSWERS);
+    }
+
+    #[test]
+    fn after_a_resume_elsewhere_only_what_was_unanswered_comes_again() {
+        let mut window = Window::new(3, true);
+        hand(&mut window, 41);
+        hand(&mut window, 44);
+        window.receipt(41, &stored()).unwrap().unwrap();
+        hand(&mut window, 46);
+        assert_eq!(code(window.admit(48, 48)), Code::SeqGap, "more than a window can't have been unanswered");
+        hand(&mut window, 47);
+    }
+
+    #[test]
+    fn after_a_resume_nothing_leaps_over_what_was_refused() {
         let mut window = Window::new(8, true);
         hand(&mut window, 41);
-        hand(&mut window, 42);
-        assert_eq!(code(window.admit(44, 44)), Code::SeqGap);
+        window.receipt(41, &Err(PublishError::InDoubt("gone".into()))).unwrap().unwrap_err();
+        for seq in [43, 45] {
+            assert_eq!(code(window.admit(seq, seq)), Code::InDoubt);
+        }
+        assert!(matches!(window.admit(41, 41), Admission::Hand(Some(_))));
+        window.handed(41, Sent { digest: 41, output: None });
+        assert_eq!(code(window.admit(46, 46)), Code::InDoubt, "43 is due");
+        hand(&mut window, 43);
+        assert_eq!(code(window.admit(46, 46)), Code::InDoubt, "45 is due");
+        hand(&mut window, 45);
+        hand(&mut window, 46);
+    }
+
+    #[test]
+    fn a_window_that_is_full_after_a_resume_keeps_the_order() {
+        let mut window = Window::new(2, false);
+        hand(&mut window, 1);
+        hand(&mut window, 2);
+        window.resumed();
+        assert_eq!(window.admit(1, 1), Admission::UnderWay);
+        assert_eq!(code(window.admit(3, 3)), Code::Busy);
+        window.receipt(1, &stored()).unwrap().unwrap();
+        assert_eq!(code(window.admit(4, 4)), Code::Busy, "3 comes first");
+        hand(&mut window, 3);
+    }
+
+    #[test]
+    fn what_can_not_be_read_ends_its_seq_only_where_it_is_due() {
+        let mut window = Window::new(8, false);
+        hand(&mut window, 1);
+        window.receipt(1, &Err(PublishError::Unavailable("full".into()))).unwrap().unwrap_err();
+        let unreadable = || Refusal::new(Code::Protocol, "unreadable");
+        assert_eq!(window.refuse(2, unreadable()).code, Code::BackendUnavailable, "1 is open");
+        assert!(matches!(window.admit(1, 1), Admission::Hand(Some(_))));
+        window.handed(1, Sent { digest: 1, output: None });
+        assert_eq!(window.refuse(3, unreadable()).code, Code::SeqGap, "2 is due");
+        assert_eq!(window.refuse(2, unreadable()).code, Code::Protocol);
+        assert_eq!(window.refuse(2, unreadable()).code, Code::Protocol, "the same answer again");
+        hand(&mut window, 3);
+    }
+
+    #[test]
+    fn other_content_that_came_first_does_not_stand_for_the_right_one() {
+        let mut window = Window::new(8, true);
+        assert_eq!(window.admit(7, 70), Admission::Hand(None));
+        window.handed(7, Sent { digest: 70, output: None });
+        window.receipt(7, &Err(PublishError::Conflict)).unwrap().unwrap_err();
+        assert_eq!(window.admit(7, 7), Admission::Hand(None), "the backend knows which was first");
     }
 
     #[test]

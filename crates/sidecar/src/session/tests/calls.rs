@@ -14,7 +14,7 @@ fn published_is_told_only_after_the_brokers_answer() {
     );
 }
 
-fn request(seq: u64, call: &str) -> Value {
+pub(super) fn request(seq: u64, call: &str) -> Value {
     json!({"op":"request","seq":seq,"call":call,"deadline":"10s","event":{"type":"AskQuery"},"routing":{"to":"/b"}})
 }
 
@@ -30,11 +30,11 @@ fn more_calls_than_may_be_open_are_busy_until_one_is_answered() {
         assert_eq!((&told[0]["op"], &told[0]["code"]), (&json!("rejected"), &json!("busy")), "{told:?}");
         assert!(told[0]["retry_after_ms"].is_u64());
     }
-    assert_eq!(frames(&play.say(&json!({"op":"cancel","call":"c2"})))[0]["status"], "cancelled");
+    assert_eq!(play.say_stored(&json!({"op":"cancel","call":"c2"}))[0]["status"], "cancelled");
     assert_eq!(play.say_stored(&request(4, "c4"))[0]["op"], "published");
 }
 
-fn answer(request_id: &str) -> Record {
+pub(super) fn answer(request_id: &str) -> Record {
     let mut record = record("r1", Headers::default().with(header::CALL, "c1").with(header::STATUS, "ok"));
     record.position.class = Class::Inbox;
     let envelope = Arc::make_mut(&mut record.envelope);
@@ -42,7 +42,7 @@ fn answer(request_id: &str) -> Record {
     record
 }
 
-fn ask(play: &mut Play) -> String {
+pub(super) fn ask(play: &mut Play) -> String {
     let effects = play.say(&request(1, "c1"));
     let Effect::Publish(_, records) = &effects[0] else { panic!("{effects:?}") };
     let id = records[0].envelope.event.id.clone();

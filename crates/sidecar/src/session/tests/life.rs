@@ -104,3 +104,65 @@ fn an_ack_with_outputs_just_before_bye_counts() {
     assert_eq!(verdicts(&effects), [Verdict::Ack]);
     assert!(matches!(effects[effects.len() - 2..], [Effect::Close(1000, _), Effect::End(Leave::Clean)]));
 }
+
+/// Credit effects for a consumer, and the frames.
+fn credits(effects: &[Effect], key: ConsumerKey) -> Vec<u32> {
+    let credit = |effect: &Effect| match effect {
+        Effect::Credit(k, ceiling) if *k == key => Some(*ceiling),
+        _ => None,
+    };
+    effects.iter().filter_map(credit).collect()
+}
+
+fn joining(play: &mut Play) -> ConsumerKey {
+    let effects = play.say(&json!({"op":"subscribe","sub":"s","topics":["t"],"credit":5}));
+    let Some(Effect::Join(key, _)) = effects.last() else { panic!("no join") };
+    *key
+}
+
+#[test]
+fn credit_that_came_before_the_consumer_stood_counts() {
+    let mut play = Play::new();
+    let key = joining(&mut play);
+    play.say(&json!({"op":"credit","sub":"s","add":2}));
+    assert_eq!(credits(&play.input(Input::Joined(key, Ok(()))), key), [7]);
+}
+
+#[test]
+fn a_consumer_that_stands_only_after_the_drain_gets_nothing() {
+    let mut play = Play::new();
+    let key = joining(&mut play);
+    play.input(Input::Drain { grace: Duration::from_secs(20), reason: "r".into() });
+    assert_eq!(credits(&play.input(Input::Joined(key, Ok(()))), key), [0]);
+}
+
+#[test]
+fn subscribed_is_told_after_the_resume_where_nobody_could_be_told() {
+    let mut play = Play::new();
+    let key = joining(&mut play);
+    play.input(Input::Detached);
+    let effects = play.input(Input::Joined(key, Ok(())));
+    assert_eq!((frames(&effects), credits(&effects, key)), (vec![], vec![0]));
+    let effects = play.input(Input::Attached);
+    assert_eq!(frames(&effects), [json!({"op":"subscribed","sub":"s"})]);
+    assert_eq!(credits(&effects, key), [5]);
+    play.input(Input::Detached);
+    assert!(frames(&play.input(Input::Attached)).is_empty(), "told once");
+}
+
+#[test]
+fn an_idle_session_keeps_no_room_for_what_it_once_had() {
+    assert!(size_of::<Session>() < 1_536, "{} bytes", size_of::<Session>());
+    let mut play = Play::with(Policy::default(), 1_024);
+    let key = play.subscribe();
+    for seq in 1..=3_000 {
+        let (d, token) = play.deliver(key, record("e", Headers::default()));
+        let mut frame = publish_frame(seq);
+        frame["cause"] = json!(d);
+        play.say_stored(&frame);
+        play.say(&json!({"op":"ack","deliveries":[d]}));
+        play.input(Input::Consumer(key, ConsumerEvent::Settled(token)));
+    }
+    assert!(play.session.purposes.is_empty() && play.session.storing.is_empty() && play.session.answering.is_empty());
+    assert_eq!(play.session.kept(), (32, 2_048, 1_024), "answers, numbers of outputs, causes");
+}

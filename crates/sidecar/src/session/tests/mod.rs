@@ -1,6 +1,7 @@
 //! The session's behaviour, frame by frame, with the backend and the
 //! consumers played by the test.
 
+mod answers;
 mod calls;
 mod life;
 mod outputs;

@@ -86,3 +86,64 @@ fn settling_what_is_not_held_is_gone() {
     assert_eq!(verdicts(&play.say(&json!({"op":"ack","deliveries":[d]}))), [Verdict::Ack]);
     assert_eq!(frames(&play.say(&json!({"op":"ack","deliveries":[d]})))[0]["op"], "gone");
 }
+
+fn ids(effects: Vec<Effect>) -> Vec<String> {
+    publishes(effects).into_iter().map(|(_, records)| records[0].envelope.event.id.clone()).collect()
+}
+
+#[test]
+fn a_publish_behind_an_ack_that_fails_shares_no_id_with_its_outputs() {
+    let mut play = Play::new();
+    let key = play.subscribe();
+    let (d, _) = play.deliver(key, record("e1", Headers::default()));
+    let output = json!({"event":{"type":"Y"},"routing":{"topic":"t"}});
+    let ack = json!({"op":"ack","deliveries":[d],"publish":[output]});
+    let publish =
+        |seq| json!({"op":"publish","seq":seq,"event":{"type":"X"},"routing":{"topic":"t"},"cause":d.clone()});
+    let first = play.say(&ack);
+    let mut all = ids(play.say(&publish(1)));
+    let failed = first.iter().map(|effect| match effect {
+        Effect::Publish(ticket, records) => Effect::Publish(*ticket, records.clone()),
+        other => panic!("{other:?}"),
+    });
+    play.fail(failed.collect(), &PublishError::Unavailable("full".into()));
+    let output = ids(first);
+    assert_eq!(ids(play.say(&ack)), output, "the same ID when it comes again");
+    all.extend(output);
+    all.extend(ids(play.say(&publish(2))));
+    all.sort_unstable();
+    all.dedup();
+    assert_eq!(all.len(), 3, "each its own ID");
+}
+
+#[test]
+fn the_outputs_of_a_request_keep_their_ids_when_its_answer_fails() {
+    let mut play = Play::new();
+    let (d, _) = play.deliver(DIRECT, record("q1", call_headers()));
+    let output = json!({"event":{"type":"Y"},"routing":{"topic":"t"}});
+    let ack = json!({"op":"ack","deliveries":[d],"publish":[output]});
+    let (ticket, records) = publishes(play.say(&ack)).remove(0);
+    let answer = play.input(Input::Receipt(ticket, Ok(stored(&records[0], false))));
+    play.fail(answer, &PublishError::Unavailable("full".into()));
+    assert_eq!(ids(play.say(&ack)), [records[0].envelope.event.id.clone()]);
+}
+
+#[test]
+fn a_verdict_that_comes_again_while_it_is_stored_is_answered_once() {
+    let mut play = Play::new();
+    let key = play.subscribe();
+    let (d, token) = play.deliver(key, record("e1", Headers::default()));
+    let output = json!({"event":{"type":"Y"},"routing":{"topic":"t"}});
+    let mut ack = json!({"op":"ack","deliveries":[d],"publish":[output]});
+    let (ticket, records) = publishes(play.say(&ack)).remove(0);
+    ack["confirm"] = json!(true);
+    for frame in [ack, json!({"op":"nack","delivery":d,"class":"timeout"})] {
+        assert!(play.say(&frame).is_empty(), "{frame}");
+    }
+    let extend = play.say(&json!({"op":"extend","delivery":d,"for":"1s"}));
+    assert!(matches!(extend[..], [Effect::Extend(..)]), "it is still the agent's");
+    let effects = play.input(Input::Receipt(ticket, Ok(stored(&records[0], false))));
+    assert_eq!(verdicts(&effects), [Verdict::Ack]);
+    let told = frames(&play.input(Input::Consumer(key, ConsumerEvent::Settled(token))));
+    assert_eq!(told[0]["op"], "settled", "as the repeat asked");
+}
