@@ -13,11 +13,12 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     ack::Asker,
+    api::Object,
     cells,
     clock::BrokerClock,
     connect,
     core::Core,
-    ensure::ensure,
+    ensure::{check_server, ensure},
     error::{OpenError, Trouble},
     layout::Layout,
     lookups,
@@ -72,8 +73,39 @@ pub async fn open(options: Options) -> Result<NatsBackend, OpenError> {
     Ok(NatsBackend { core, publisher, capabilities })
 }
 
-fn capabilities(options: &Options, asker: &Asker) -> Capabilities {
-    let durability = match options.replicas {
+/// What a server is, without making or changing anything.
+#[derive(Clone, Debug)]
+pub struct Looked {
+    /// The server's version.
+    pub version: String,
+    /// The largest message that it takes, in bytes.
+    pub max_payload: usize,
+    /// When a record that is acknowledged with these options survives what.
+    pub durability: String,
+}
+
+/// Connects once and looks: does the server let us in, is it new enough, has it
+/// JetStream?
+///
+/// # Errors
+/// As for [`open`].
+pub async fn look(options: Options) -> Result<Looked, OpenError> {
+    let options = Options { patience: Some(Duration::ZERO), ..options };
+    let (client, standing) = connect::connect(&options).await?;
+    let ended = CancellationToken::new();
+    let _ended = ended.clone().drop_guard();
+    let mut stands = standing.clone();
+    drop(tokio::time::timeout(options.timeout, stands.wait_for(|standing| standing.connected)).await);
+    let why = |trouble: Trouble| OpenError::NoJetStream { why: trouble.to_string() };
+    let asker = Asker::open(client, standing, options.timeout, ended).await.map_err(why)?;
+    check_server(&asker)?;
+    asker.call::<Object>("INFO", &Object::new()).await.map_err(why)?;
+    let server = asker.client().server_info();
+    Ok(Looked { version: server.version, max_payload: server.max_payload, durability: durability(options.replicas) })
+}
+
+fn durability(replicas: usize) -> String {
+    match replicas {
         1 => "an acknowledged record is on one server and survives a crash of its process; a power failure can cost \
             what the server has not synced (`sync_interval`, 2 minutes by default)"
             .into(),
@@ -81,10 +113,13 @@ fn capabilities(options: &Options, asker: &Asker) -> Capabilities {
             "an acknowledged record is on most of {many} servers and survives the loss of fewer than half of them; a \
             power failure of most of them at once can cost what they have not synced (`sync_interval`)"
         ),
-    };
+    }
+}
+
+fn capabilities(options: &Options, asker: &Asker) -> Capabilities {
     Capabilities {
         name: "nats",
-        durability,
+        durability: durability(options.replicas),
         partitions: options.partitions,
         max_event: asker.client().server_info().max_payload.saturating_sub(HEADERS_ALLOWANCE),
         dedup: DedupReach::Window(options.duplicate_window),

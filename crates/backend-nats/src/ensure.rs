@@ -43,7 +43,7 @@ pub(crate) async fn ensure(
     Ok(streams.into_iter().collect())
 }
 
-fn check_server(asker: &Asker) -> Result<(), OpenError> {
+pub(crate) fn check_server(asker: &Asker) -> Result<(), OpenError> {
     let found = asker.client().server_info().version;
     let number = |part: Option<&str>| part.and_then(|part| part.parse().ok()).unwrap_or(0_u32);
     let mut parts = found.split(['.', '-']);

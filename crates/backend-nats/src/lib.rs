@@ -38,6 +38,6 @@ mod queue;
 mod starts;
 mod tail;
 
-pub use backend::{NatsBackend, open};
+pub use backend::{Looked, NatsBackend, look, open};
 pub use error::OpenError;
 pub use options::{Credentials, Options, Retention, Tls};

@@ -162,9 +162,10 @@ fn words(headers: &HeaderMap) -> Result<Headers, String> {
     let mut words = BTreeMap::new();
     for (name, values) in headers.iter() {
         let name: &str = name.as_ref();
-        let lower = name.to_ascii_lowercase();
-        let of_others = ["ce-", "ce_", "nats-"].iter().any(|prefix| lower.starts_with(prefix));
-        if !of_others && ![TOPIC, DIGEST, SCALARS, "content-type"].contains(&lower.as_str()) {
+        let begins = |prefix: &str| name.get(..prefix.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(prefix));
+        let is = |other: &&str| name.eq_ignore_ascii_case(other);
+        if !["ce-", "ce_", "nats-"].into_iter().any(begins) && ![TOPIC, DIGEST, SCALARS, "content-type"].iter().any(is)
+        {
             words.insert(name, values.last().map(|value| decode(value.as_str())).unwrap_or_default());
         }
     }

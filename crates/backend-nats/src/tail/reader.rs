@@ -208,7 +208,7 @@ impl Reader {
         if now.incarnation != self.place.incarnation || (rebuilt && now.last < self.cursor) {
             let why = format!("stream {} was made again, or put back to an older copy", self.name());
             tracing::error!("{why}; what was read from it before may be missing");
-            return Err(End::Failed(BackendError::new(Fault::Unavailable, DOING, why)));
+            return Err(End::Failed(BackendError::new(Fault::Corrupt, DOING, why)));
         }
         if now.first > self.cursor + 1 {
             self.flush().await?;

@@ -1,6 +1,7 @@
 //! NATS JetStream passes the suite that every backend passes, on a real server.
 
 mod provider;
+mod site;
 
 use std::{process::ExitCode, sync::Arc};
 

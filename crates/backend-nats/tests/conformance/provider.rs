@@ -1,34 +1,23 @@
-//! A nats-server per case as the suite's provider: crashes are real ones.
+//! NATS as the suite's provider: a server for each case, or a namespace for
+//! each case on the server that `HANDBELL_TEST_NATS_URL` names.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc};
 
 use async_trait::async_trait;
 use handbell_backend::{Backend, Class};
 use handbell_backend_conformance::{Case, Failure, Provider};
-use handbell_backend_nats::{Options, open};
 use handbell_protocol::{Lane, Namespace};
-use handbell_test_support::NatsServer;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::sync::Mutex;
 
-/// What a name has in front of [`BESIDE`] names the server.
+use crate::site::Site;
+
+/// What a name has in front of [`BESIDE`] names the site.
 const BESIDE: &str = "-b";
 
-/// The server writes what it knows of its consumers (which deliveries are
-/// settled, and how often each was delivered) a moment after it has answered,
-/// at most ten times a second. A crash of the server itself can cost that
-/// moment; the suite's crashes are those of Handbell's processes, so it waits.
-const WRITTEN: Duration = Duration::from_millis(300);
-
-/// Real servers, one for each case.
+/// Sites, one for each case.
 pub(crate) struct Nats {
     sites: Mutex<HashMap<String, Site>>,
-}
-
-/// A case's server, and everybody who has opened it.
-struct Site {
-    server: NatsServer,
-    open: Vec<Arc<dyn Backend>>,
 }
 
 impl Nats {
@@ -36,28 +25,8 @@ impl Nats {
         Arc::new(Self { sites: Mutex::default() })
     }
 
-    fn server_of(namespace: &Namespace) -> &str {
+    fn site_of(namespace: &Namespace) -> &str {
         namespace.as_str().strip_suffix(BESIDE).unwrap_or(namespace.as_str())
-    }
-}
-
-impl Site {
-    fn start() -> Result<Self, Failure> {
-        Ok(Self { server: NatsServer::start()?, open: vec![] })
-    }
-
-    async fn open(&mut self, namespace: &Namespace) -> Result<Arc<dyn Backend>, Failure> {
-        let mut options = Options::new(vec![self.server.url()], namespace.clone());
-        options.patience = Some(Duration::from_secs(10));
-        let backend = Arc::new(open(options).await?) as Arc<dyn Backend>;
-        self.open.push(Arc::clone(&backend));
-        Ok(backend)
-    }
-
-    async fn api(&self, operation: &str) -> Result<Value, Failure> {
-        let client = async_nats::connect(self.server.url()).await?;
-        let answer = client.request(format!("$JS.API.{operation}"), json!({}).to_string().into()).await?;
-        Ok(serde_json::from_slice(&answer.payload)?)
     }
 }
 
@@ -73,35 +42,31 @@ impl Provider for Nats {
 
     async fn open(&self, namespace: &Namespace) -> Result<Arc<dyn Backend>, Failure> {
         let mut sites = self.sites.lock().await;
-        let name = Self::server_of(namespace);
+        let name = Self::site_of(namespace);
         if !sites.contains_key(name) {
-            sites.insert(name.into(), Site::start()?);
+            sites.insert(name.into(), Site::start().await?);
         }
         let site = sites.get_mut(name).ok_or_else(|| Failure::new("no server"))?;
         site.open(namespace).await
     }
 
-    /// The server is killed and comes back where its old clients don't look.
     async fn crash_and_reopen(&self, namespace: &Namespace) -> Result<Arc<dyn Backend>, Failure> {
         let mut sites = self.sites.lock().await;
-        let site = sites.get_mut(Self::server_of(namespace)).ok_or_else(|| Failure::new("nothing is open"))?;
-        tokio::time::sleep(WRITTEN).await;
-        site.server.run_elsewhere()?;
+        let site = sites.get_mut(Self::site_of(namespace)).ok_or_else(|| Failure::new("nothing is open"))?;
+        site.crash().await?;
         site.open(namespace).await
     }
 
     async fn reopen(&self, namespace: &Namespace) -> Result<Arc<dyn Backend>, Failure> {
         let mut sites = self.sites.lock().await;
-        let site = sites.get_mut(Self::server_of(namespace)).ok_or_else(|| Failure::new("nothing is open"))?;
-        for backend in site.open.drain(..) {
-            backend.close().await;
-        }
+        let site = sites.get_mut(Self::site_of(namespace)).ok_or_else(|| Failure::new("nothing is open"))?;
+        site.close().await;
         site.open(namespace).await
     }
 
     async fn trim(&self, namespace: &Namespace, class: Class) -> Result<(), Failure> {
         let sites = self.sites.lock().await;
-        let site = sites.get(Self::server_of(namespace)).ok_or_else(|| Failure::new("nothing is open"))?;
+        let site = sites.get(Self::site_of(namespace)).ok_or_else(|| Failure::new("nothing is open"))?;
         for lane in Lane::ALL {
             let stream = format!("hb-{namespace}-{}-{}", class.as_str(), lane.as_str());
             let answer = site.api(&format!("STREAM.PURGE.{stream}")).await?;
@@ -114,14 +79,23 @@ impl Provider for Nats {
 
     async fn make_again(&self, namespace: &Namespace) -> Result<Arc<dyn Backend>, Failure> {
         let mut sites = self.sites.lock().await;
-        let name = Self::server_of(namespace);
-        sites.insert(name.into(), Site::start()?);
-        let site = sites.get_mut(name).ok_or_else(|| Failure::new("no server"))?;
-        site.open(namespace).await
+        let name = Self::site_of(namespace);
+        if let Some(old) = sites.remove(name) {
+            old.delete(name).await?;
+        }
+        let mut site = Site::start().await?;
+        let backend = site.open(namespace).await?;
+        sites.insert(name.into(), site);
+        Ok(backend)
     }
 
     async fn end(&self, namespace: &Namespace) {
-        self.sites.lock().await.remove(Self::server_of(namespace));
+        let name = Self::site_of(namespace);
+        let site = self.sites.lock().await.remove(name);
+        if let Some(site) = site {
+            // What stays on a server that others use is in nobody's way.
+            drop(site.delete(name).await);
+        }
     }
 
     fn skip(&self, _case: &Case) -> Option<String> {

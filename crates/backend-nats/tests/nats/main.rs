@@ -5,6 +5,8 @@
 
 mod cluster;
 mod common;
+mod faults;
 mod opening;
 mod outage;
 mod outside;
+mod retention;

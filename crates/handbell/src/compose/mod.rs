@@ -9,4 +9,5 @@ mod ready;
 mod run;
 mod sidecar;
 
+pub(crate) use backend::look as look_at_broker;
 pub(crate) use run::{dev, sidecar};

@@ -11,8 +11,9 @@ mod secrets;
 use crate::{
     cli::DoctorArgs,
     commands::version::VERSION,
+    compose,
     config::{Loaded, Sources, load},
-    failure::Done,
+    failure::{Done, Failure},
     output::{Screen, waiting},
     reach,
 };
@@ -25,7 +26,8 @@ pub(crate) async fn run(args: &DoctorArgs, sources: &Sources, screen: Screen) ->
         Ok(loaded) => {
             checks.push(Check::ok("configuration", format!("good ({})", read_from(sources))));
             let running = waiting(screen, "asking the running one", running::look(args, &loaded.config)).await;
-            checks.extend(with_configuration(&loaded, running));
+            let broker = waiting(screen, "asking the broker", compose::look_at_broker(&loaded)).await;
+            checks.extend(with_configuration(&loaded, running, broker));
         }
         Err(problems) => {
             checks.extend(problems.into_iter().map(|problem| Check::of("configuration", problem.into())));
@@ -41,11 +43,23 @@ pub(crate) async fn run(args: &DoctorArgs, sources: &Sources, screen: Screen) ->
     report::tell(&checks, screen)
 }
 
-fn with_configuration(loaded: &Loaded, running: running::Running) -> Vec<Check> {
+/// A broker as it was seen, with its durability; `None` where there is none.
+type Broker = Option<Result<(String, String), Failure>>;
+
+fn with_configuration(loaded: &Loaded, running: running::Running, broker: Broker) -> Vec<Check> {
     let config = &loaded.config;
     let mut checks = running.checks;
     checks.extend(ports::checks(config, &running.addresses));
-    checks.extend(data::checks(config, running.durability.as_deref()));
+    match broker {
+        None => checks.extend(data::checks(config, running.durability.as_deref())),
+        Some(Ok((what, durability))) => {
+            checks.push(Check::ok("broker", what));
+            checks.push(Check::ok("durability", durability));
+        }
+        Some(Err(failure)) => {
+            checks.extend(failure.reasons.into_iter().map(|reason| Check::of("broker", reason)));
+        }
+    }
     checks.push(machine::open_files(config));
     checks.extend(secrets::checks(config));
     checks

@@ -19,6 +19,18 @@ pub(super) struct Opened {
     pub(super) store: String,
 }
 
+/// What the broker of the configuration is, and which durability is in force
+/// there, in words; `None` where there is no broker.
+pub(crate) async fn look(loaded: &Loaded) -> Option<Result<(String, String), Failure>> {
+    match loaded.config.backend.kind {
+        BackendKind::Embedded => None,
+        #[cfg(feature = "nats")]
+        BackendKind::Nats => Some(nats::look(&loaded.config).await),
+        #[cfg(not(feature = "nats"))]
+        BackendKind::Nats => Some(open(loaded).await.map(|_| Default::default())),
+    }
+}
+
 /// Opens the backend.
 pub(super) async fn open(loaded: &Loaded) -> Result<Opened, Failure> {
     match loaded.config.backend.kind {

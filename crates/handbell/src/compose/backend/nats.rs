@@ -24,6 +24,16 @@ pub(super) async fn open(config: &Config) -> Result<Opened, Failure> {
     Ok(Opened { backend: Arc::new(backend), store })
 }
 
+/// Looks at the server: its version, and the durability that is in force.
+pub(super) async fn look(config: &Config) -> Result<(String, String), Failure> {
+    let looked = handbell_backend_nats::look(options(config)).await.map_err(|error| not_opened(&error))?;
+    let what = format!(
+        "nats-server {} at {} answers, takes messages of {} bytes",
+        looked.version, config.backend.nats.url, looked.max_payload
+    );
+    Ok((what, looked.durability))
+}
+
 fn options(config: &Config) -> Options {
     let keys = &config.backend.nats;
     Options {
