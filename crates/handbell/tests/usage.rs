@@ -40,7 +40,6 @@ fn a_wrong_value_is_exit_2_before_anybody_is_asked() {
         (&["topic", "list", "-n", "other"], "--namespace"),
         (&["pub", "t", "--type", "T", "-n", "other"], "--namespace"),
         (&["request", "all"], "AGENT"),
-        (&["respond", "--", "/no/such/program"], "COMMAND"),
         (&["topic"], "arguments"),
         (&["topc", "list"], "arguments"),
     ] {
@@ -48,6 +47,8 @@ fn a_wrong_value_is_exit_2_before_anybody_is_asked() {
         assert_eq!(code(&output), 2, "{arguments:?}: {}", text(&output.stderr));
         assert!(told(&output)["where"].as_str().unwrap().contains(place), "{arguments:?}: {}", text(&output.stderr));
     }
+    let output = run(&["respond", "-o", "json", "--", "/no/such/program"]);
+    assert_eq!((code(&output), &told(&output)["where"]), (2, &"COMMAND".into()));
 }
 
 #[test]
