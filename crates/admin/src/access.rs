@@ -55,6 +55,11 @@ pub(crate) async fn require(State((app, role)): State<(Arc<App>, Role)>, mut req
     }
 }
 
+/// Whether whoever asks with these headers is at least a viewer.
+pub(crate) async fn may_look(access: &Access, headers: &HeaderMap) -> bool {
+    actor(access, headers).await.is_ok()
+}
+
 async fn actor(access: &Access, headers: &HeaderMap) -> Result<Actor, Problem> {
     let Some(path) = &access.tokens_file else {
         return Ok(Actor { role: Role::Operator, name: "local".into() });
@@ -65,7 +70,7 @@ async fn actor(access: &Access, headers: &HeaderMap) -> Result<Actor, Problem> {
     })?;
     let given = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
     given.and_then(|given| find(&lines, given.trim())).ok_or_else(|| {
-        let how = "send a token of admin.tokens_file as Authorization: Bearer TOKEN (--token-file)";
+        let how = "the token is missing or unknown; send one of admin.tokens_file as Authorization: Bearer TOKEN (--token-file)";
         Problem::new(StatusCode::UNAUTHORIZED, how)
     })
 }

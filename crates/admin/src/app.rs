@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{
     Router, middleware,
-    response::{Html, IntoResponse},
+    response::IntoResponse,
     routing::{get, post},
 };
 use handbell_backend::Backend;
@@ -14,7 +14,7 @@ use tokio::sync::Semaphore;
 
 use crate::{
     access::{Access, Role, require},
-    agents, drain, events, groups, guard, health, metrics, overview,
+    agents, drain, events, front, groups, guard, health, metrics, overview,
     problem::Problem,
     topics,
 };
@@ -58,7 +58,6 @@ pub(crate) type Shared = axum::extract::State<Arc<App>>;
 
 const SCANS: usize = 4;
 const OPENAPI: &str = include_str!("openapi.json");
-const PAGE: &str = include_str!("page.html");
 
 /// The whole service, ready to be served on the admin address.
 pub fn router(options: Options) -> Router {
@@ -71,7 +70,7 @@ pub fn router(options: Options) -> Router {
         .route("/events", get(events::list))
         .route_layer(middleware::from_fn_with_state((app.clone(), Role::Viewer), require));
     let page = Router::new()
-        .route("/", get(|| async { Html(PAGE) }))
+        .route("/", get(front::get))
         .route("/api/v1/openapi.json", get(|| async { ([("content-type", "application/json")], OPENAPI) }))
         .nest("/api/v1", api)
         .fallback(|| async { Problem::not_found("there is nothing here; /api/v1/openapi.json lists what there is") });

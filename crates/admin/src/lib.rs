@@ -11,6 +11,7 @@ mod agents;
 mod app;
 mod drain;
 mod events;
+mod front;
 mod groups;
 mod guard;
 mod health;

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::{
     agents,
-    app::Shared,
+    app::{App, Shared},
     health::{self, SidecarHealth},
     problem::Problem,
 };
@@ -37,14 +37,35 @@ struct BackendView {
     max_event: usize,
 }
 
+impl Overview {
+    /// What the page shows of it.
+    pub(crate) fn rows(&self) -> [(&'static str, String); 8] {
+        [
+            ("version", self.version.to_owned()),
+            ("namespace", self.namespace.clone()),
+            ("stored", self.backend.durability.clone()),
+            ("topics", self.topics.to_string()),
+            ("events", self.events.to_string()),
+            ("agents", self.agents.to_string()),
+            ("groups", self.groups.to_string()),
+            ("dead letters", self.dead_letters.to_string()),
+        ]
+    }
+}
+
 pub(crate) async fn get(State(app): Shared) -> Result<Json<Overview>, Problem> {
+    look(&app).await.map(Json)
+}
+
+/// Counts what there is now.
+pub(crate) async fn look(app: &App) -> Result<Overview, Problem> {
     let backend = &app.options.backend;
     let topics = backend.topics(Class::Ev).await?;
     let dead = backend.topics(Class::Dlq).await?;
     let groups = app.options.member.groups().await?;
     let agents = agents::all(&app.options.member.view());
     let can = backend.capabilities();
-    Ok(Json(Overview {
+    Ok(Overview {
         version: app.options.version,
         namespace: backend.namespace().to_string(),
         backend: BackendView {
@@ -53,7 +74,7 @@ pub(crate) async fn get(State(app): Shared) -> Result<Json<Overview>, Problem> {
             partitions: can.partitions.get(),
             max_event: can.max_event,
         },
-        sidecars: health::sidecars(&app),
+        sidecars: health::sidecars(app),
         topics: topics.len(),
         events: topics.iter().map(|topic| topic.records).sum(),
         bytes: topics.iter().map(|topic| topic.bytes).sum(),
@@ -62,5 +83,5 @@ pub(crate) async fn get(State(app): Shared) -> Result<Json<Overview>, Problem> {
         groups: groups.len(),
         lag: groups.iter().filter_map(|group| group.lag).sum(),
         dead_letters: dead.iter().map(|topic| topic.records).sum(),
-    }))
+    })
 }

@@ -18,7 +18,10 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Params<T> {
         match Query::from_request_parts(parts, state).await {
             Ok(Query(params)) => Ok(Self(params)),
             Err(bad) => {
-                Err(Problem::bad_request(format!("{}; /api/v1/openapi.json has the parameters", bad.body_text())))
+                let text = bad.body_text();
+                let what = text.strip_prefix("Failed to deserialize query string: ").unwrap_or(&text);
+                let what = what.replace("invalid digit found in string", "it is no whole number");
+                Err(Problem::bad_request(format!("{what}; /api/v1/openapi.json has the parameters")))
             }
         }
     }

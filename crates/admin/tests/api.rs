@@ -217,6 +217,10 @@ async fn overview_health_and_metrics_tell_of_the_drain() {
     assert_eq!((&overview["version"], &overview["events"]), (&json!("1.2.3"), &json!(1)));
     assert_eq!(overview["backend"]["kind"], "embedded");
     assert_eq!(api.get("/readyz").await["ready"], true);
+    let page = Request::get("/").header("host", "127.0.0.1:7711").body(Body::empty()).unwrap();
+    let page = api.router.clone().oneshot(page).await.unwrap().into_body().collect().await.unwrap().to_bytes();
+    let page = String::from_utf8_lossy(&page);
+    assert!(page.contains("<th>topics</th><td>1</td>") && page.contains("<th>version</th><td>1.2.3</td>"), "{page}");
 
     let (status, body) = api.ask("POST", "/drain").await;
     assert_eq!((status, body), (StatusCode::ACCEPTED, json!({ "sidecar": 1, "draining": true })));

@@ -9,11 +9,13 @@ use hyper::{
     header::{AUTHORIZATION, DATE, HOST},
 };
 use hyper_util::rt::TokioIo;
+use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value as Json;
 use tokio::net::TcpStream;
 
 use crate::{
     failure::{COMPARE, Exit, Failure},
+    output::Item,
     reach::Place,
 };
 
@@ -22,6 +24,13 @@ use crate::{
 pub(crate) struct Api {
     place: Place,
     authority: String,
+}
+
+/// A list, or a page of it.
+#[derive(Deserialize)]
+struct Page {
+    items: Vec<Item>,
+    next_cursor: Option<String>,
 }
 
 /// How long an answer may take; a reading of the log takes its time.
@@ -43,18 +52,16 @@ impl Api {
     }
 
     /// The items of a list, page by page until there are `limit` of them.
-    pub(crate) async fn list(&self, path: &str, query: &[(&str, String)], limit: usize) -> Result<Vec<Json>, Failure> {
+    pub(crate) async fn list(&self, path: &str, query: &[(&str, String)], limit: usize) -> Result<Vec<Item>, Failure> {
         let mut items = Vec::new();
         let mut cursor = None;
         while items.len() < limit {
             let mut query = query.to_vec();
             query.push(("limit", (limit - items.len()).min(1_000).to_string()));
             query.extend(cursor.map(|cursor| ("cursor", cursor)));
-            let mut page = self.get(path, &query).await?;
-            if let Some(Json::Array(more)) = page.get_mut("items").map(Json::take) {
-                items.extend(more);
-            }
-            cursor = page.get("next_cursor").and_then(Json::as_str).map(ToOwned::to_owned);
+            let (page, _) = self.get_dated::<Page>(path, &query).await?;
+            items.extend(page.items);
+            cursor = page.next_cursor;
             if cursor.is_none() {
                 break;
             }
@@ -68,16 +75,18 @@ impl Api {
     }
 
     /// One answer, and what the server's clock said.
-    pub(crate) async fn get_dated(
+    pub(crate) async fn get_dated<T: DeserializeOwned>(
         &self,
         path: &str,
         query: &[(&str, String)],
-    ) -> Result<(Json, Option<String>), Failure> {
+    ) -> Result<(T, Option<String>), Failure> {
         let target = target(path, query);
         let answer = tokio::time::timeout(PATIENCE, self.ask(&target)).await;
         let (status, date, body) = answer.map_err(|_| self.unreachable("it does not answer in time"))??;
-        let body: Json = serde_json::from_slice(&body).unwrap_or_default();
-        if status.is_success() { Ok((body, date)) } else { Err(self.refused(status, &body)) }
+        match status.is_success() {
+            true => serde_json::from_slice(&body).map(|body| (body, date)).map_err(|error| self.unreadable(&error)),
+            false => Err(self.refused(status, &serde_json::from_slice(&body).unwrap_or_default())),
+        }
     }
 
     async fn ask(&self, target: &str) -> Result<(StatusCode, Option<String>, Bytes), Failure> {
@@ -114,6 +123,20 @@ impl Api {
         Failure::new(Exit::Unreachable, what, self.place.named_by.clone(), how)
     }
 
+    fn unreadable(&self, error: &serde_json::Error) -> Failure {
+        let what = format!("the answer of {} can't be read: {error}", self.place.url);
+        Failure::failed(what, self.place.named_by.clone(), COMPARE)
+    }
+
+    fn unknown(&self) -> Failure {
+        let what = match self.place.token {
+            Some(_) => "the token is none of its tokens",
+            None => "it wants a token, and none was sent",
+        };
+        let how = "name a file with a token of its admin.tokens_file by --token-file or HANDBELL_TOKEN_FILE";
+        Failure::new(Exit::Refused, what, self.place.url.clone(), how)
+    }
+
     /// Whoever answers so is no Handbell.
     fn foreign(&self, status: StatusCode) -> Failure {
         let what = format!("what answers at {} is no admin address of a Handbell: {status}", self.place.url);
@@ -123,6 +146,9 @@ impl Api {
 
     fn refused(&self, status: StatusCode, body: &Json) -> Failure {
         let Some(detail) = body.get("detail").and_then(Json::as_str) else { return self.foreign(status) };
+        if status == StatusCode::UNAUTHORIZED {
+            return self.unknown();
+        }
         let (what, how) = detail.split_once("; ").unwrap_or((detail, COMPARE));
         let exit = match status {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Exit::Refused,

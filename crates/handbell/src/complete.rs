@@ -9,14 +9,13 @@ use clap_complete::{
     engine::{ArgValueCandidates, CompletionCandidate},
     env::Shells,
 };
-use serde_json::Value as Json;
 
 use crate::{
     api::Api,
     cli::{Cli, Reach},
     config::{self, Sources},
     failure::{Done, Failure},
-    output::Screen,
+    output::{Item, Screen},
     reach::{Side, place},
 };
 
@@ -103,15 +102,14 @@ fn candidates((path, pointer): Names) -> Vec<CompletionCandidate> {
     let Ok(runtime) = runtime else { return Vec::new() };
     let asked = runtime.block_on(async { tokio::time::timeout(PATIENCE, items(path)).await });
     let Ok(Ok(items)) = asked else { return Vec::new() };
-    let names = items.iter().filter_map(|item| item.pointer(pointer)?.as_str());
+    let names = items.iter().filter_map(|item| item.value().pointer(pointer)?.as_str());
     names.map(CompletionCandidate::new).collect()
 }
 
-async fn items(path: &str) -> Result<Vec<Json>, Failure> {
+async fn items(path: &str) -> Result<Vec<Item>, Failure> {
     let file = env::var_os("HANDBELL_CONFIG").filter(|path| !path.is_empty()).map(Into::into);
     let config = config::load(&Sources { file, env: env::vars().collect(), ..Sources::default() })?.config;
-    let url = env::var("HANDBELL_URL").ok().filter(|url| url.starts_with("http://"));
-    let reach = Reach { url, context: None, token_file: env::var_os("HANDBELL_TOKEN_FILE").map(Into::into) };
+    let reach = Reach { url: None, context: None, token_file: env::var_os("HANDBELL_TOKEN_FILE").map(Into::into) };
     Api::new(place(&reach, &config, Side::Admin)?)?.list(path, &[], MOST).await
 }
 

@@ -97,6 +97,11 @@ impl Failure {
         Self { exit: Exit::Failed, reasons: Vec::new() }
     }
 
+    /// The arguments were none, and help has been given.
+    pub(crate) fn helped() -> Self {
+        Self { exit: Exit::Usage, reasons: Vec::new() }
+    }
+
     /// The end by a signal; there is nothing to tell.
     pub(crate) fn interrupted() -> Self {
         Self { exit: Exit::Interrupted, reasons: Vec::new() }

@@ -51,6 +51,7 @@ fn begin(arguments: &[OsString]) -> Done {
     match cli::parse(arguments)? {
         Parsed::Cli(cli) => start(&cli),
         Parsed::Text(text) => print(&text),
+        Parsed::Help(text) => print(&text).and(Err(Failure::helped())),
     }
 }
 
@@ -63,8 +64,21 @@ fn start(cli: &Cli) -> Done {
         Command::Completions(args) => complete::script(args.shell, screen),
         Command::Man(args) => commands::man::run(args, screen),
         Command::Doctor(args) => on_runtime(doctor(args, &sources, screen)),
-        _ => on_runtime(run(cli, &config::load(&sources)?, screen)),
+        _ => {
+            refuse_namespace(cli)?;
+            on_runtime(run(cli, &config::load(&sources)?, screen))
+        }
     }
+}
+
+/// A running Handbell has one namespace; a flag that promised another one
+/// would show the wrong events.
+fn refuse_namespace(cli: &Cli) -> Done {
+    if cli.runs() || cli.shared.namespace.is_none() {
+        return Ok(());
+    }
+    let how = "leave it out, and name the running one with --url or --context";
+    Err(Failure::usage("what runs has one namespace, a command that asks it can't choose", "--namespace", how))
 }
 
 /// Work to its end. A read of standard input that nobody will ever answer
@@ -88,9 +102,9 @@ async fn run(cli: &Cli, loaded: &Loaded, screen: Screen) -> Done {
         Command::Sidecar(_) => compose::sidecar(loaded, screen, interrupt).await,
         Command::Sub(args) => commands::subscribe::run(args, config, screen, interrupt).await,
         Command::Respond(args) => commands::respond::run(args, config, screen, interrupt).await,
+        Command::Pub(args) => commands::publish::run(args, config, screen, interrupt).await,
+        Command::Request(args) => commands::request::run(args, config, screen, interrupt).await,
         // … and these just end.
-        Command::Pub(args) => interrupt.or(commands::publish::run(args, config, screen)).await,
-        Command::Request(args) => interrupt.or(commands::request::run(args, config, screen)).await,
         Command::Topic(command) => interrupt.or(commands::nouns::run(Noun::Topic, command, config, screen)).await,
         Command::Agent(command) => interrupt.or(commands::nouns::run(Noun::Agent, command, config, screen)).await,
         Command::Group(command) => interrupt.or(commands::nouns::run(Noun::Group, command, config, screen)).await,

@@ -55,8 +55,8 @@ pub(crate) fn place(reach: &Reach, config: &Config, side: Side) -> Result<Place,
         Side::Agents => context.agents.clone(),
         Side::Admin => context.admin.clone(),
     });
-    let (url, named_by) = match (given(&reach.url), from_context, &reach.context) {
-        (Some(url), _, _) => (url.clone(), "--url (HANDBELL_URL)".to_owned()),
+    let (url, named_by) = match (named(reach, side), from_context, &reach.context) {
+        (Some((url, named_by)), _, _) => (url, named_by.to_owned()),
         (None, Some(url), Some(name)) => (url, format!("--context {name}")),
         (None, None, Some(name)) => return Err(no_address(name, side)),
         (None, _, None) => configured(config, side)?,
@@ -70,9 +70,34 @@ pub(crate) fn place(reach: &Reach, config: &Config, side: Side) -> Result<Place,
     Ok(Place { url, named_by, token })
 }
 
-/// A variable that is set to nothing counts as not set.
-fn given(url: &Option<String>) -> Option<&String> {
-    url.as_ref().filter(|url| !url.is_empty())
+/// The address that was typed, or that the variable has for this side: agents
+/// and the admin have one each, and the variable can hold only one of them.
+fn named(reach: &Reach, side: Side) -> Option<(String, &'static str)> {
+    let typed = reach.url.clone().filter(|url| !url.is_empty());
+    typed.map(|url| (url, "--url")).or_else(|| Some((from_environment(side)?, "HANDBELL_URL")))
+}
+
+/// `HANDBELL_URL`, unless it has the other side's scheme. One that is set to
+/// nothing counts as not set.
+pub(crate) fn from_environment(side: Side) -> Option<String> {
+    let url = std::env::var("HANDBELL_URL").ok().filter(|url| !url.is_empty())?;
+    if Side::of(&url).is_some_and(|other| other != side) {
+        tracing::info!(%url, "HANDBELL_URL is not used: it is the other side's address");
+        return None;
+    }
+    Some(url)
+}
+
+impl Side {
+    /// Whose address this is, by its scheme.
+    pub(crate) fn of(url: &str) -> Option<Self> {
+        let (scheme, _) = url.split_once(':')?;
+        match scheme {
+            "ws" | "wss" | "unix" => Some(Self::Agents),
+            "http" | "https" => Some(Self::Admin),
+            _ => None,
+        }
+    }
 }
 
 fn configured(config: &Config, side: Side) -> Result<(String, String), Failure> {

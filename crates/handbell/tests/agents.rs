@@ -74,6 +74,48 @@ fn a_request_is_answered_by_a_command() {
 }
 
 #[test]
+fn a_command_that_fails_leaves_no_session() {
+    let dev = Dev::start(&["--ephemeral"]);
+    for (arguments, exit) in [
+        (["pub", "handbell.x", "--type", "T"].as_slice(), 3),
+        (&["request", "/nobody"], 1),
+        (&["sub", "t", "--filter", "type=E", "--from", "p1.wrong"], 1),
+    ] {
+        let output = dev.agent(arguments);
+        assert_eq!(code(&output), exit, "{arguments:?}: {}", text(&output.stderr));
+        assert_eq!(text(&dev.look(&["agent", "list"]).stdout), "none", "{arguments:?}");
+    }
+}
+
+#[test]
+fn an_answer_goes_out_as_the_command_printed_it() {
+    let dev = Dev::start(&["--ephemeral"]);
+    let mut command = handbell(&["respond", "--agent", "/echo", "--", "cat"]);
+    command.env("HANDBELL_URL", &dev.agents[0]).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut responder = command.spawn().unwrap();
+    let _told = Lines::of(responder.stderr.take().unwrap());
+    while !text(&dev.look(&["agent", "list", "-o", "name"]).stdout).contains("/echo") {}
+    let answers = [r#"{"text":"hi \ud83c"}"#, "[12345678901234567890123,1e400]"]
+        .map(|payload| (payload, dev.agent(&["request", "/echo", payload])));
+    let yaml = dev.agent(&["request", "/echo", "1e400", "-o", "yaml"]);
+    responder.kill().unwrap();
+    responder.wait().unwrap();
+    for (payload, output) in answers {
+        assert_eq!(text(&output.stdout), payload, "{}", text(&output.stderr));
+    }
+    assert!(text(&yaml.stdout).contains("payload: 1e400"), "{}", text(&yaml.stderr));
+}
+
+#[test]
+fn what_no_terminal_shows_is_never_cut() {
+    let dev = Dev::start(&["--ephemeral"]);
+    let long = format!("\"{}\"", "x".repeat(500));
+    dev.publish("t", "E", &long);
+    assert!(text(&dev.agent(&["sub", "t"]).stdout).contains(&long));
+    assert!(text(&dev.look(&["event", "list", "-o", "wide"]).stdout).contains(&"x".repeat(500)));
+}
+
+#[test]
 fn nobody_there_and_an_error_are_exit_1() {
     let dev = Dev::start(&["--ephemeral"]);
     let output = dev.agent(&["request", "/nobody", "--deadline", "2s"]);
@@ -103,7 +145,9 @@ fn a_scope_and_a_token_are_told_with_exit_3() {
     assert_eq!(code(&output), 3);
     let told: Value = serde_json::from_slice(&output.stderr).unwrap();
     assert!(told["what"].as_str().unwrap().starts_with("forbidden_topic"), "{told}");
-    assert_eq!(code(&publish("a", None)), 3);
+    let output = publish("a", None);
+    assert_eq!(code(&output), 3);
+    assert!(text(&output.stderr).contains("no token was sent"), "{}", text(&output.stderr));
 }
 
 #[test]

@@ -33,6 +33,37 @@ fn what_was_published_can_be_looked_at() {
 }
 
 #[test]
+fn an_unusual_payload_is_shown_as_it_was_written() {
+    let dev = Dev::start(&["--ephemeral"]);
+    let odd = [r#"{"text":"hi \ud83c"}"#, "1e400", "[12345678901234567890123]"];
+    let ids = odd.map(|payload| dev.publish("t", "E", payload)["id"].as_str().unwrap().to_owned());
+    let list = text(&dev.look(&["event", "list", "-o", "json"]).stdout);
+    let names = text(&dev.look(&["event", "list", "-o", "name"]).stdout);
+    assert_eq!(names.lines().collect::<Vec<_>>(), ids);
+    for (payload, id) in odd.iter().zip(&ids) {
+        let payload = format!("\"payload\":{payload}");
+        assert!(list.contains(&payload), "{list}");
+        let shown = dev.look(&["event", "show", id, "-o", "json"]);
+        assert!(text(&shown.stdout).contains(&payload), "{}", text(&shown.stderr));
+        assert_eq!(code(&dev.look(&["event", "show", id])), 0);
+    }
+    assert!(text(&dev.look(&["event", "show", &ids[1]]).stdout).contains("payload: 1e400"));
+    let yaml = dev.agent(&["sub", "t", "-o", "yaml"]);
+    assert!(text(&yaml.stdout).contains("payload: 1e400"), "{}", text(&yaml.stdout));
+}
+
+#[test]
+fn a_variable_with_the_other_sides_address_is_not_used() {
+    let dev = Dev::start(&["--ephemeral"]);
+    let listen = format!("sidecar.listen={}", dev.agents[0].trim_start_matches("ws://").trim_end_matches("/v1/ws"));
+    let output = dev.look(&["pub", "t", "--type", "T", "--set", &listen]);
+    assert_eq!(code(&output), 0, "{}", text(&output.stderr));
+    assert!(!text(&output.stderr).contains("HANDBELL_URL"));
+    let output = dev.look(&["pub", "t", "--type", "T", "--set", &listen, "-v"]);
+    assert!(text(&output.stderr).contains("HANDBELL_URL is not used"), "{}", text(&output.stderr));
+}
+
+#[test]
 fn a_group_is_listed_with_its_settings() {
     let dev = Dev::start(&["--ephemeral", "--set", "retry.max_retries=7"]);
     dev.publish("t", "E", "1");
@@ -174,8 +205,12 @@ fn the_embedded_log_is_for_dev() {
 #[test]
 fn the_wrong_address_is_told_as_such() {
     let dev = Dev::start(&["--ephemeral"]);
-    assert_eq!(code(&dev.agent(&["topic", "list"])), 2);
-    assert_eq!(code(&dev.look(&["pub", "t", "--type", "T"])), 2);
+    assert_eq!(code(&dev.agent(&["topic", "list", "--url", &dev.agents[0]])), 2);
+    assert_eq!(code(&dev.look(&["pub", "t", "--type", "T", "--url", &dev.admin])), 2);
+    let agents_port = dev.agents[0].replacen("ws://", "http://", 1).replacen("/v1/ws", "", 1);
+    let output = run(&["topic", "list", "--url", &agents_port]);
+    assert_eq!(code(&output), 4);
+    assert!(text(&output.stderr).contains("the admin's address"), "{}", text(&output.stderr));
     let mut nowhere = handbell(&["pub", "t", "--type", "T", "--url", "ws://127.0.0.1:1"]);
     assert_eq!(code(&nowhere.output().unwrap()), 4);
 }

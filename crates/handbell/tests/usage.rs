@@ -35,6 +35,11 @@ fn a_wrong_value_is_exit_2_before_anybody_is_asked() {
         (&["request", "/a", "--deadline", "5x"], "--deadline"),
         (&["dev", "--sidecars", "65"], "--sidecars"),
         (&["topic", "list", "-l", "zz"], "--filter"),
+        (&["topic", "list", "-l", "bogus=1"], "--filter"),
+        (&["group", "list", "-l", "bogus=1"], "--filter"),
+        (&["topic", "list", "-n", "other"], "--namespace"),
+        (&["pub", "t", "--type", "T", "-n", "other"], "--namespace"),
+        (&["request", "all"], "AGENT"),
         (&["topic"], "arguments"),
         (&["topc", "list"], "arguments"),
     ] {
@@ -42,6 +47,8 @@ fn a_wrong_value_is_exit_2_before_anybody_is_asked() {
         assert_eq!(code(&output), 2, "{arguments:?}: {}", text(&output.stderr));
         assert!(told(&output)["where"].as_str().unwrap().contains(place), "{arguments:?}: {}", text(&output.stderr));
     }
+    let output = run(&["respond", "-o", "json", "--", "/no/such/program"]);
+    assert_eq!((code(&output), &told(&output)["where"]), (2, &"COMMAND".into()));
 }
 
 #[test]
@@ -82,6 +89,8 @@ fn a_version_comes_in_every_form() {
     let yaml = text(&dev.look(&["version", "-o", "yaml"]).stdout);
     assert_eq!(yaml, format!("client: {version}\nserver: {version}\nskew: false"));
     assert_eq!(code(&run(&["version", "--url", "http://127.0.0.1:1"])), 0, "nobody there is an answer, too");
+    let wrong = run(&["version", "--url", "ws://127.0.0.1:1"]);
+    assert_eq!((code(&wrong), text(&wrong.stdout)), (2, format!("client  {version}")));
 }
 
 #[test]
@@ -194,4 +203,7 @@ fn help_is_there_however_it_is_asked_for() {
     assert!(help.contains("Examples:"));
     assert_eq!(text(&run(&["help", "pub"]).stdout), help);
     assert_eq!(text(&run(&["help"]).stdout), text(&run(&["--help"]).stdout));
+    let alone = run(&[]);
+    assert_eq!((code(&alone), text(&alone.stdout)), (2, String::new()));
+    assert!(text(&alone.stderr).starts_with("Lets AI agents"), "{}", text(&alone.stderr));
 }

@@ -10,7 +10,7 @@ use crate::{
     cli::BenchPart,
     commands::version::VERSION,
     failure::{Done, Failure},
-    output::{Column, Screen},
+    output::{Column, Item, Screen},
 };
 
 /// The run's answer, as it grows.
@@ -56,7 +56,8 @@ impl Report {
         let (name, about, columns) = shown(part);
         if !self.is_machine() {
             self.screen.line(&format!("\n{name}: {about}"))?;
-            self.screen.list(&rows, columns, "/case")?;
+            let items: Vec<Item> = rows.iter().map(Item::of).collect();
+            self.screen.list(&items, columns, "/case")?;
         }
         self.json["parts"][name] = rows.into();
         Ok(())

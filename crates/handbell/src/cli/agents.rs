@@ -7,7 +7,7 @@ use handbell_protocol::{AgentName, Segment, Target, Timestamp, TopicPattern, tim
 
 use super::{
     Reach,
-    values::{count, deadline, filter, given},
+    values::{address, asked, count, deadline, filter, given},
 };
 
 /// `pub`.
@@ -27,7 +27,7 @@ pub(crate) struct PubArgs {
     #[arg(value_name = "PAYLOAD")]
     pub(crate) second: Option<String>,
     /// Direct work: /agent, pool:NAME, capability:NAME or all
-    #[arg(long, value_name = "ADDRESS", value_parser = Target::parse)]
+    #[arg(long, value_name = "ADDRESS", value_parser = address)]
     pub(crate) to: Option<Target>,
     /// The event's type
     #[arg(long = "type", value_name = "TYPE", value_parser = given)]
@@ -126,7 +126,7 @@ It prints the answer's payload; with -o json the `reply` frame. An answer that i
 none within the deadline, exits with 1.")]
 pub(crate) struct RequestArgs {
     /// Who is asked: /agent, pool:NAME or capability:NAME
-    #[arg(value_name = "AGENT", value_parser = Target::parse)]
+    #[arg(value_name = "AGENT", value_parser = asked)]
     pub(crate) to: Target,
     /// The payload as JSON, or - for standard input; null without it
     #[arg(value_name = "PAYLOAD")]

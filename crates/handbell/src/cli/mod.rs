@@ -82,7 +82,7 @@ pub(crate) enum Command {
     #[command(
         subcommand,
         visible_alias = "groups",
-        after_help = "Examples:\n  handbell group list\n  handbell group show reviewers -o yaml"
+        after_help = "LAG: events that it has not handed out yet. UNSETTLED: handed out and not settled, also while\nnobody holds them. SIDECARS: on how many somebody consumes; with 0, nobody works on either.\n\nExamples:\n  handbell group list\n  handbell group show reviewers -o yaml"
     )]
     Group(NounCommand),
     /// Events in the log

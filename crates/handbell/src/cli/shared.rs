@@ -23,7 +23,7 @@ pub(crate) struct Shared {
     /// A key of the configuration; a TOML value where it parses as one, else text
     #[arg(long, global = true, value_name = "SECTION.KEY=VALUE", action = ArgAction::Append)]
     pub(crate) set: Vec<String>,
-    /// The namespace
+    /// The namespace of what runs; not for commands that ask a running one, which has its own
     #[arg(short, long, global = true, value_name = "NAME")]
     pub(crate) namespace: Option<String>,
     /// The form of the answer: table, wide, json, yaml or name
@@ -79,8 +79,8 @@ pub(crate) enum Colour {
 #[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Which one is asked")]
 pub(crate) struct Reach {
-    /// Its address, as the line "ready" prints it
-    #[arg(long, value_name = "URL", env = "HANDBELL_URL", hide_env_values = true)]
+    /// Its address, as the line "ready" prints it [env: HANDBELL_URL]
+    #[arg(long, value_name = "URL")]
     pub(crate) url: Option<String>,
     /// A name from contexts.yaml in the user's config folder
     #[arg(long, value_name = "NAME")]

@@ -14,7 +14,7 @@ fn words(line: &str) -> Vec<OsString> {
 fn cli(line: &str) -> Cli {
     match parse(&words(line)) {
         Ok(Parsed::Cli(cli)) => *cli,
-        Ok(Parsed::Text(text)) => panic!("{line}: {text}"),
+        Ok(Parsed::Text(text) | Parsed::Help(text)) => panic!("{line}: {text}"),
         Err(failure) => panic!("{line}: {failure:?}"),
     }
 }
@@ -85,14 +85,29 @@ fn flags_stand_for_keys() {
 
 #[test]
 fn wrong_usage_is_exit_2_and_says_what_is_meant() {
-    for line in
-        ["", "fly", "pub t", "dev --sidecars 0", "dev --data x --ephemeral", "sub", "request nobody", "sub t --ack"]
-    {
+    for line in [
+        "fly",
+        "pub t",
+        "request all",
+        "sub t --agent x",
+        "sub t --group a.b",
+        "pub --to nobody --type T",
+        "dev --sidecars 0",
+        "dev --data x --ephemeral",
+        "sub",
+        "request nobody",
+        "sub t --ack",
+    ] {
         match parse(&words(line)) {
             Err(failure) => assert_eq!(failure.exit, Exit::Usage, "{line}"),
             Ok(_) => panic!("{line} was taken"),
         }
     }
+    for line in ["request nobody", "sub t --agent x", "sub t --group a.b", "sub a..b"] {
+        let Err(failure) = parse(&words(line)) else { panic!("{line} was taken") };
+        assert!(failure.reasons[0].how.starts_with("it must "), "{failure:?}");
+    }
+    assert!(matches!(parse(&words("")), Ok(Parsed::Help(_))), "nothing is wrong yet: help is given");
     let Err(failure) = parse(&words("topc list")) else { panic!("taken") };
     assert!(failure.reasons[0].how.contains("topic"), "{failure:?}");
 }

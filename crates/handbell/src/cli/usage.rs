@@ -17,6 +17,8 @@ pub(crate) enum Parsed {
     Cli(Box<Cli>),
     /// Help or version, to be printed on standard output.
     Text(clap::Error),
+    /// Help that nobody has asked for, since there is no command.
+    Help(clap::Error),
 }
 
 /// Reads the arguments, the program's name first.
@@ -25,6 +27,7 @@ pub(crate) fn parse(arguments: &[OsString]) -> Result<Parsed, Failure> {
         Ok(cli) => Ok(Parsed::Cli(Box::new(cli))),
         Err(error) => match error.kind() {
             ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Ok(Parsed::Text(error)),
+            ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand if !wants_json(arguments) => Ok(Parsed::Help(error)),
             _ => Err(wrong(&error)),
         },
     }
@@ -60,6 +63,9 @@ fn bad_value(error: &clap::Error) -> Option<Failure> {
         let how = format!("write a number from {}", range.replacen("..=", " to ", 1));
         return Some(Failure::usage(format!("{value} is out of bounds"), argument, how));
     }
+    if let Some((name, rule)) = fault.split_once(" must ") {
+        return Some(Failure::usage(format!("{name} can't be taken"), argument, format!("it must {rule}")));
+    }
     let (what, how) = fault.split_once("; ").unwrap_or((&fault, HELP));
     let what = if what.contains(&value) && !value.is_empty() { what.to_owned() } else { format!("{value:?}: {what}") };
     Some(Failure::usage(what, argument, how))
@@ -77,7 +83,7 @@ fn wrong(error: &clap::Error) -> Failure {
     let (what, rest) = text.split_once("\n\n").unwrap_or((text, ""));
     let what = what.strip_prefix("error: ").unwrap_or(what);
     match error.kind() {
-        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => Failure::usage("a command is missing", ARGUMENTS, text),
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => Failure::usage("a command is missing", ARGUMENTS, HELP),
         _ => Failure::usage(what, ARGUMENTS, if rest.is_empty() { HELP } else { rest.trim_start() }),
     }
 }

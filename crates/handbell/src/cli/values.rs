@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use handbell_protocol::{event::id::may_be_given, filter::Filter, time::parse_duration};
+use handbell_protocol::{Target, event::id::may_be_given, filter::Filter, time::parse_duration};
 
 const LONGEST_DEADLINE: Duration = Duration::from_secs(86_400);
 const SHORTEST_DEADLINE: Duration = Duration::from_millis(1);
@@ -23,6 +23,20 @@ pub(super) fn deadline(text: &str) -> Result<Duration, String> {
     match (SHORTEST_DEADLINE..=LONGEST_DEADLINE).contains(&deadline) {
         true => Ok(deadline),
         false => Err("it is out of bounds; write 1ms to 24h".into()),
+    }
+}
+
+/// Whom direct work is for.
+pub(super) fn address(text: &str) -> Result<Target, String> {
+    Target::parse(text).map_err(|bad| bad.to_string().replacen("routing.to", "the address", 1))
+}
+
+/// Whom a request is for: one, since one answers.
+pub(super) fn asked(text: &str) -> Result<Target, String> {
+    match address(text) {
+        Ok(Target::All) => Err("a request to all has no one answer; ask /agent, pool:NAME or capability:NAME, or tell all with handbell pub --to all".into()),
+        Err(bad) => Err(bad.replacen(", capability:NAME or all", " or capability:NAME", 1)),
+        one => one,
     }
 }
 
@@ -57,6 +71,8 @@ mod tests {
             assert!(deadline(bad).is_err(), "{bad}");
         }
         assert!(given("").is_err() && given("a\nb").is_err() && given(&"x".repeat(256)).is_err());
+        assert!(asked("pool:x").is_ok() && asked("all").is_err() && address("all").is_ok());
+        assert!(asked("nobody").is_err_and(|bad| !bad.contains("all") && bad.contains("capability:NAME")));
         assert!(filter("type=X,a=b").is_ok() && filter("x==(").is_err());
     }
 }

@@ -117,13 +117,17 @@ fn foreign(place: &Place) -> Failure {
 
 fn denied(place: &Place, error: Option<ErrorFrame>) -> Failure {
     let Some(error) = error else { return foreign(place) };
-    refusal(error.code, error.reason, &place.url)
+    let reason = match (error.code, &place.token) {
+        (Code::Unauthorized, None) => format!("{} (no token was sent)", error.reason),
+        _ => error.reason,
+    };
+    refusal(error.code, reason, &place.url)
 }
 
 /// How to mend what is refused without a word about it.
 fn how(code: Code) -> &'static str {
     match code {
-        Code::Unauthorized => "give the agent's token with --token-file",
+        Code::Unauthorized => "give the agent's token with --token-file or HANDBELL_TOKEN_FILE",
         Code::ForbiddenSource => "leave event.source out",
         Code::ForbiddenTopic => "use another topic, or have agents.scopes and the topic's declaration widened",
         Code::UnknownTopic => "declare it under topics in the configuration",

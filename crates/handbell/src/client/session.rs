@@ -6,6 +6,7 @@ use std::{
 };
 
 use handbell_protocol::frame::Published;
+use serde::Serialize;
 use serde_json::{Map, Value as Json, json};
 use tokio::time::Instant;
 
@@ -47,6 +48,8 @@ pub(crate) struct Session {
 
 /// How long a lost connection, or a busy sidecar, is tried again.
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a command that has failed waits for its settlements.
+const GIVING_UP: Duration = Duration::from_secs(1);
 const SEEN: usize = 4_096;
 
 impl Session {
@@ -99,8 +102,8 @@ impl Session {
     }
 
     /// Settles a delivery with a frame that asks for confirmation.
-    pub(crate) async fn settle(&mut self, delivery: &str, frame: &Json) -> Result<(), Failure> {
-        let text = frame.to_string();
+    pub(crate) async fn settle(&mut self, delivery: &str, frame: &impl Serialize) -> Result<(), Failure> {
+        let text = serde_json::to_string(frame).expect("a frame has text keys");
         self.held.remove(delivery);
         self.settling.insert(delivery.into(), text.clone());
         self.send(&text).await
@@ -157,24 +160,30 @@ impl Session {
         }
     }
 
+    /// Says goodbye, whatever the work came to, so that nothing of the
+    /// session stays behind. What has failed isn't waited for.
+    pub(crate) async fn end<T>(self, end: Result<T, Failure>, patience: Duration) -> Result<T, Failure> {
+        let patience = if end.is_ok() { patience } else { patience.min(GIVING_UP) };
+        let goodbye = self.bye(patience).await;
+        end.and_then(|end| goodbye.map(|()| end))
+    }
+
     /// Waits until every settlement is answered, for at most `patience`, and
     /// says goodbye.
-    pub(crate) async fn bye(mut self, patience: Duration) -> Result<(), Failure> {
+    async fn bye(mut self, patience: Duration) -> Result<(), Failure> {
         let settled = async {
             while self.unsettled() > 0 {
                 self.next().await?;
             }
             Ok::<(), Failure>(())
         };
-        if let Ok(done) = tokio::time::timeout(patience, settled).await {
-            done?;
-        }
+        let done = tokio::time::timeout(patience, settled).await.unwrap_or(Ok(()));
         // Gone already is goodbye, too.
         if self.socket.send(r#"{"op":"bye"}"#).await.is_ok() {
             let closed = async { while let Incoming::Text(_) = self.socket.next().await {} };
             drop(tokio::time::timeout(Duration::from_secs(2), closed).await);
         }
-        Ok(())
+        done
     }
 
     /// What a frame changes here, and whether the caller has to know it.

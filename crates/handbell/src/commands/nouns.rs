@@ -10,7 +10,7 @@ use crate::{
     cli::{EventCommand, EventFilter, ListArgs, Noun, NounCommand, Reach, ShowArgs},
     config::Config,
     failure::{Done, Failure},
-    output::{Column, Screen, human, waiting},
+    output::{Column, Item, Screen, human, waiting},
     reach::{Side, place},
 };
 
@@ -26,6 +26,8 @@ struct About {
     /// Where its name stands.
     name: &'static str,
     columns: &'static [Column],
+    /// What it may be filtered by.
+    keys: &'static [&'static str],
 }
 
 pub(crate) async fn run(noun: Noun, command: &NounCommand, config: &Config, screen: Screen) -> Done {
@@ -45,10 +47,11 @@ pub(crate) async fn events(command: &EventCommand, config: &Config, screen: Scre
 
 async fn list(about: &About, args: &ListArgs, config: &Config, screen: Screen) -> Done {
     let wanted = pairs(args.filter.as_deref())?;
+    wanted.iter().try_for_each(|(key, _)| known(about, key).map(drop))?;
     let api = api(&args.reach, config)?;
     watch(args.watch, screen, about, async || {
         let mut items = waiting(screen, READING, api.list(about.path, &[], ALL)).await?;
-        items.retain(|item| wanted.iter().all(|(key, value)| has(item, key, value)));
+        items.retain(|item| wanted.iter().all(|(key, value)| has(item.value(), key, value)));
         items.truncate(args.limit);
         Ok(items)
     })
@@ -58,7 +61,7 @@ async fn list(about: &About, args: &ListArgs, config: &Config, screen: Screen) -
 async fn show(about: &About, args: &ShowArgs, config: &Config, screen: Screen) -> Done {
     let api = api(&args.reach, config)?;
     let items = waiting(screen, READING, api.list(about.path, &[], ALL)).await?;
-    let found = items.iter().find(|item| item.pointer(about.name).and_then(Json::as_str) == Some(&args.name));
+    let found = items.iter().find(|item| item.value().pointer(about.name).and_then(Json::as_str) == Some(&args.name));
     let found = found.ok_or_else(|| absent(about, &args.name, &api))?;
     screen.show(found, about.name)
 }
@@ -96,10 +99,7 @@ fn event_query(args: &EventFilter) -> Result<Vec<(&'static str, String)>, Failur
     ];
     query.extend(fields.into_iter().filter_map(|(name, value)| Some((name, value?))));
     for (key, value) in pairs(args.filter.as_deref())? {
-        let known = ["correlation_id", "type", "source", "topic"];
-        let name = known.into_iter().find(|name| **name == key);
-        let how = format!("the keys here are {}", known.join(", "));
-        let name = name.ok_or_else(|| Failure::usage(format!("events aren't listed by {key}"), "--filter", how))?;
+        let name = known(&EVENT, &key)?;
         query.retain(|(have, _)| *have != name);
         query.push((name, value));
     }
@@ -110,7 +110,7 @@ async fn show_event(args: &ShowArgs, config: &Config, screen: Screen) -> Done {
     let query = [("text", args.name.clone()), ("order", "desc".into())];
     let api = api(&args.reach, config)?;
     let items = waiting(screen, READING, api.list(EVENT.path, &query, ALL)).await?;
-    let found = items.iter().find(|item| item["event"]["id"] == *args.name);
+    let found = items.iter().find(|item| item.value()["event"]["id"] == *args.name);
     screen.show(found.ok_or_else(|| absent(&EVENT, &args.name, &api))?, EVENT.name)
 }
 
@@ -119,7 +119,7 @@ async fn watch(
     again: bool,
     screen: Screen,
     about: &About,
-    fetch: impl AsyncFn() -> Result<Vec<Json>, Failure>,
+    fetch: impl AsyncFn() -> Result<Vec<Item>, Failure>,
 ) -> Done {
     let mut before = fetch().await?;
     screen.list(&before, about.columns, about.name)?;
@@ -150,6 +150,14 @@ fn absent(about: &About, name: &str, api: &Api) -> Failure {
     )
 }
 
+/// The key, if it is one of those that a noun is filtered by.
+fn known(about: &About, key: &str) -> Result<&'static str, Failure> {
+    about.keys.iter().copied().find(|name| *name == key).ok_or_else(|| {
+        let how = format!("the keys here are {}", about.keys.join(", "));
+        Failure::usage(format!("{} aren't listed by {key}", about.path.trim_matches('/')), "--filter", how)
+    })
+}
+
 /// `key=value[,…]`.
 fn pairs(filter: Option<&str>) -> Result<Vec<(String, String)>, Failure> {
     let how = "write key=value, several joined by commas";
@@ -174,13 +182,33 @@ fn has(item: &Json, key: &str, value: &str) -> bool {
 
 fn about(noun: Noun) -> About {
     match noun {
-        Noun::Topic => About { path: "/topics", name: "/topic", columns: &TOPIC_COLUMNS },
-        Noun::Agent => About { path: "/agents", name: "/agent", columns: &AGENT_COLUMNS },
-        Noun::Group => About { path: "/groups", name: "/group", columns: &GROUP_COLUMNS },
+        Noun::Topic => About {
+            path: "/topics",
+            name: "/topic",
+            columns: &TOPIC_COLUMNS,
+            keys: &["topic", "declared", "events", "description"],
+        },
+        Noun::Agent => About {
+            path: "/agents",
+            name: "/agent",
+            columns: &AGENT_COLUMNS,
+            keys: &["agent", "sessions", "pools", "capabilities", "members"],
+        },
+        Noun::Group => About {
+            path: "/groups",
+            name: "/group",
+            columns: &GROUP_COLUMNS,
+            keys: &["group", "topics", "order", "filter", "lag", "unsettled", "ack_wait", "members"],
+        },
     }
 }
 
-const EVENT: About = About { path: "/events", name: "/event/id", columns: &EVENT_COLUMNS };
+const EVENT: About = About {
+    path: "/events",
+    name: "/event/id",
+    columns: &EVENT_COLUMNS,
+    keys: &["correlation_id", "type", "source", "topic"],
+};
 
 const TOPIC_COLUMNS: [Column; 6] = [
     Column::new("TOPIC", |topic| human::text(&topic["topic"])),
@@ -199,12 +227,13 @@ const AGENT_COLUMNS: [Column; 5] = [
     Column::wide("MEMBERS", |agent| human::text(&agent["members"])),
 ];
 
-const GROUP_COLUMNS: [Column; 9] = [
+const GROUP_COLUMNS: [Column; 10] = [
     Column::new("GROUP", |group| human::text(&group["group"])),
     Column::new("TOPICS", |group| human::text(&group["topics"])),
     Column::new("ORDER", |group| human::text(&group["order"])),
     Column::new("LAG", |group| human::text(&group["lag"])),
     Column::new("UNSETTLED", |group| human::text(&group["unsettled"])),
+    Column::new("SIDECARS", |group| human::text(&group["members"].as_array().map_or(0, Vec::len).into())),
     Column::new("OLDEST", |group| human::ago(&group["oldest"], Timestamp::now())),
     Column::new("FILTER", |group| human::text(&group["filter"])),
     Column::wide("ACK WAIT", |group| human::text(&group["ack_wait"])),
@@ -221,7 +250,7 @@ const EVENT_COLUMNS: [Column; 10] = [
     Column::wide("CAUSE", |item| human::text(&item["event"]["causation_id"])),
     Column::wide("KEY", |item| human::text(&item["routing"]["partition_key"])),
     Column::wide("TIMESTAMP", |item| human::text(&item["event"]["timestamp"])),
-    Column::wide("PAYLOAD", |item| human::cut(&item["payload"].to_string(), 60)),
+    Column::wide("PAYLOAD", |item| item["payload"].to_string()),
 ];
 
 /// The topic, or whom it is for.

@@ -15,23 +15,26 @@ use crate::{
     failure::{COMPARE, Done, Failure},
     output::{Screen, note, waiting},
     reach::{Side, place},
+    signals::Interrupt,
 };
 
-pub(crate) async fn run(args: &PubArgs, config: &Config, screen: Screen) -> Done {
+pub(crate) async fn run(args: &PubArgs, config: &Config, screen: Screen, interrupt: Interrupt) -> Done {
     let frame = frame(args)?;
     let place = place(&args.reach, config, Side::Agents)?;
     let url = place.url.clone();
     let hello = Hello { agent: args.agent.clone(), pools: vec![], capabilities: vec![], credit: 0 };
     let mut session = Session::connect(place, hello).await?;
+    let end = interrupt.or(store(&mut session, frame, args, screen, &url)).await;
+    session.end(end, Duration::ZERO).await
+}
+
+async fn store(session: &mut Session, frame: Work, args: &PubArgs, screen: Screen, url: &str) -> Done {
     session.publish(frame).await?;
     loop {
         let frame = waiting(screen, "waiting until it is stored", session.next()).await?;
         match frame.op.as_str() {
-            "published" => {
-                tell(&frame.text, frame.read(), args, screen)?;
-                return session.bye(Duration::ZERO).await;
-            }
-            "rejected" => return Err(rejected(frame.read(), &url)),
+            "published" => return tell(&frame.text, frame.read(), args, screen),
+            "rejected" => return Err(rejected(frame.read(), url)),
             _ => {}
         }
     }

@@ -11,32 +11,35 @@ use crate::{
     client::{ErrorFrame, Frame, Hello, Reply, Session, Work, refusal},
     config::Config,
     failure::{Done, Failure},
-    output::{Screen, waiting},
+    output::{Item, Screen, waiting},
     reach::{Side, place},
+    signals::Interrupt,
 };
 
 /// An answer that comes at the deadline is still on its way.
 const SLACK: Duration = Duration::from_secs(5);
 const GOODBYE: Duration = Duration::from_secs(5);
 
-pub(crate) async fn run(args: &RequestArgs, config: &Config, screen: Screen) -> Done {
-    let mut work = work(args)?;
+pub(crate) async fn run(args: &RequestArgs, config: &Config, screen: Screen, interrupt: Interrupt) -> Done {
+    let work = work(args)?;
     let place = place(&args.reach, config, Side::Agents)?;
     let url = place.url.clone();
     let hello = Hello { agent: args.agent.clone(), pools: vec![], capabilities: vec![], credit: 0 };
     let mut session = Session::connect(place, hello).await?;
+    let end = interrupt.or(ask(&mut session, work, args, screen, &url)).await;
+    session.end(end, GOODBYE).await
+}
+
+async fn ask(session: &mut Session, mut work: Work, args: &RequestArgs, screen: Screen, url: &str) -> Done {
     let call = format!("cli-{}", session.run());
     work.call = Some(call.clone());
     session.publish(work).await?;
-    let wait = tokio::time::timeout(args.deadline + SLACK, answer(&mut session, &call, &url));
+    let wait = tokio::time::timeout(args.deadline + SLACK, answer(session, &call, url));
     let within = format_duration(args.deadline);
     let answered = waiting(screen, &format!("waiting for {}, at most {within}", args.to), wait).await;
-    let (frame, reply) =
-        answered.map_err(|_| Failure::failed("no answer came", url.clone(), "look at the agent"))??;
-    let told = tell(&frame, &reply, args, &url, screen);
+    let (frame, reply) = answered.map_err(|_| Failure::failed("no answer came", url, "look at the agent"))??;
     session.ack(&reply.delivery).await?;
-    let goodbye = session.bye(GOODBYE).await;
-    told.and(goodbye)
+    tell(&frame, &reply, args, url, screen)
 }
 
 fn work(args: &RequestArgs) -> Result<Work, Failure> {
@@ -78,7 +81,7 @@ fn tell(frame: &Frame, reply: &Reply, args: &RequestArgs, url: &str, screen: Scr
     let answered = matches!(reply.status, ReplyStatus::Ok | ReplyStatus::Default | ReplyStatus::Error);
     match screen.format {
         Format::Json => screen.line(&frame.text)?,
-        Format::Yaml => screen.value(&json!(reply))?,
+        Format::Yaml => screen.item(&Item::of(reply))?,
         _ if answered => screen.line(reply.payload.get())?,
         _ => {}
     }

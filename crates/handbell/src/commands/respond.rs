@@ -1,8 +1,9 @@
 //! `respond`: answer requests with a command, or by hand.
 
-use std::{process::Stdio, time::Duration};
+use std::{ffi::OsStr, os::unix::fs::PermissionsExt, path::Path, process::Stdio, time::Duration};
 
-use serde_json::{Value, json};
+use handbell_protocol::Json;
+use serde::Serialize;
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Stdin},
     process::Command,
@@ -23,6 +24,9 @@ const GOODBYE: Duration = Duration::from_secs(5);
 const MAX_OUTPUT: usize = 1 << 20;
 
 pub(crate) async fn run(args: &RespondArgs, config: &Config, screen: Screen, mut interrupt: Interrupt) -> Done {
+    if let Some(program) = args.command.first() {
+        check_program(program, std::env::var_os("PATH").unwrap_or_default().as_os_str())?;
+    }
     let place = place(&args.reach, config, Side::Agents)?;
     let url = place.url.clone();
     let hello = Hello {
@@ -40,8 +44,7 @@ pub(crate) async fn run(args: &RespondArgs, config: &Config, screen: Screen, mut
         () = interrupt.came() => Err(Failure::interrupted()),
         end = responder.serve(&mut session) => end,
     };
-    let goodbye = session.bye(GOODBYE).await;
-    end.and(goodbye)
+    session.end(end, GOODBYE).await
 }
 
 struct Responder<'a> {
@@ -53,7 +56,7 @@ struct Responder<'a> {
 
 /// What handling a delivery came to.
 enum Outcome {
-    Answer(Value),
+    Answer(Json),
     Error(String),
     /// Standard input has ended.
     NoMore,
@@ -100,7 +103,7 @@ impl Responder<'_> {
                 return Ok(false);
             }
             Some(Outcome::NoMore) => return Ok(true),
-            Some(outcome) => session.settle(&delivery.delivery, &settlement(&delivery, &outcome)).await?,
+            Some(outcome) => self.settle(session, &delivery, &outcome).await?,
         }
         Ok(self.args.once)
     }
@@ -114,22 +117,74 @@ fn cancels(frame: &Frame, delivery: &Delivery) -> bool {
     frame.op == "cancelled" && frame.read::<Named>().is_some_and(|named| named.delivery == delivery.delivery)
 }
 
-/// A request is answered; other direct work is acked, or tried again.
-fn settlement(delivery: &Delivery, outcome: &Outcome) -> Value {
-    let id = &delivery.delivery;
-    match (outcome, &delivery.call) {
-        (Outcome::Answer(payload), Some(_)) => {
-            json!({ "op": "respond", "delivery": id, "payload": payload, "confirm": true })
-        }
-        (Outcome::Error(reason), Some(_)) => {
-            let payload = json!({ "reason": reason });
-            json!({ "op": "respond", "delivery": id, "status": "error", "payload": payload, "confirm": true })
-        }
-        (Outcome::Error(reason), None) => {
-            json!({ "op": "nack", "delivery": id, "class": "temporary_failure", "reason": reason, "confirm": true })
-        }
-        _ => json!({ "op": "ack", "deliveries": [id], "confirm": true }),
+/// The frame that settles a delivery.
+#[derive(Serialize)]
+#[serde(tag = "op", rename_all = "lowercase")]
+enum Settlement<'a> {
+    Respond {
+        delivery: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        status: Option<&'static str>,
+        /// As written.
+        payload: &'a Json,
+        confirm: bool,
+    },
+    Nack {
+        delivery: &'a str,
+        class: &'static str,
+        reason: &'a str,
+        confirm: bool,
+    },
+    Ack {
+        deliveries: [&'a str; 1],
+        confirm: bool,
+    },
+}
+
+/// Why a command has no answer, as a payload.
+#[derive(Serialize)]
+struct Fault<'a> {
+    reason: &'a str,
+}
+
+impl Responder<'_> {
+    /// A request is answered; other direct work is acked, or tried again.
+    async fn settle(&self, session: &mut Session, delivery: &Delivery, outcome: &Outcome) -> Done {
+        let id = delivery.delivery.as_str();
+        let (confirm, is_request) = (true, delivery.call.is_some());
+        let fault;
+        let frame = match outcome {
+            Outcome::Answer(payload) if is_request => {
+                Settlement::Respond { delivery: id, status: None, payload, confirm }
+            }
+            Outcome::Error(reason) if is_request => {
+                fault = Json::of(&Fault { reason }).unwrap_or_default();
+                Settlement::Respond { delivery: id, status: Some("error"), payload: &fault, confirm }
+            }
+            Outcome::Error(reason) => Settlement::Nack { delivery: id, class: "temporary_failure", reason, confirm },
+            Outcome::Answer(_) | Outcome::NoMore => Settlement::Ack { deliveries: [id], confirm },
+        };
+        session.settle(id, &frame).await
     }
+}
+
+/// Finds the command before anybody is told that it will answer.
+fn check_program(program: &str, path: &OsStr) -> Done {
+    let found = match program.contains('/') {
+        true => is_program(Path::new(program)),
+        false => std::env::split_paths(path).any(|folder| is_program(&folder.join(program))),
+    };
+    match found {
+        true => Ok(()),
+        false => {
+            let how = "name a program that is there, or its whole path; it must be executable";
+            Err(Failure::usage(format!("there is no program {program}"), "COMMAND", how))
+        }
+    }
+}
+
+fn is_program(path: &Path) -> bool {
+    path.metadata().is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
 }
 
 async fn work(
@@ -190,9 +245,11 @@ async fn command(program: &str, arguments: &[String], delivery: &Delivery) -> Re
     Ok(Outcome::Answer(answer(&String::from_utf8_lossy(&done.stdout))))
 }
 
-/// As JSON where it is JSON, else as text without its last line end.
-fn answer(text: &str) -> Value {
-    serde_json::from_str(text).unwrap_or_else(|_| text.trim_end_matches(['\n', '\r']).into())
+/// As JSON where it is JSON, with every digit as written; else as text
+/// without its last line end.
+fn answer(text: &str) -> Json {
+    let as_text = || Json::of(text.trim_end_matches(['\n', '\r'])).unwrap_or_default();
+    Json::from_text(text.trim().to_owned()).unwrap_or_else(|_| as_text())
 }
 
 #[cfg(test)]
@@ -200,9 +257,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_answer_is_json_or_text() {
-        assert_eq!(answer("{\"a\":1}\n"), json!({"a": 1}));
-        assert_eq!(answer("hello\n"), json!("hello"));
-        assert_eq!(answer(""), json!(""));
+    fn an_answer_is_json_as_written_or_text() {
+        for (printed, answered) in [
+            ("{\"a\": 1}\n", "{\"a\": 1}"),
+            ("hello\n", "\"hello\""),
+            ("", "\"\""),
+            ("{\"text\":\"hi \\ud83c\"}\n", "{\"text\":\"hi \\ud83c\"}"),
+            ("[1e400,12345678901234567890123]", "[1e400,12345678901234567890123]"),
+        ] {
+            assert_eq!(answer(printed).as_str(), answered);
+        }
+    }
+
+    #[test]
+    fn a_program_is_found_by_its_path_or_its_name() {
+        let path = OsStr::new("/none:/bin:/usr/bin");
+        assert!(check_program("sh", path).is_ok() && check_program("/bin/sh", path).is_ok());
+        for absent in ["/no/such/cmd", "no-such-cmd", "/bin", "/etc/passwd"] {
+            assert_eq!(check_program(absent, path).unwrap_err().exit, crate::failure::Exit::Usage, "{absent}");
+        }
     }
 }

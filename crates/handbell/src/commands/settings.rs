@@ -6,7 +6,7 @@ use crate::{
     cli::{ConfigCommand, Format, SchemaForm},
     config::{Loaded, Sources, effective, effective_with_origins, json_schema, key_table, load},
     failure::Done,
-    output::{Column, Screen, human},
+    output::{Column, Item, Screen, human},
 };
 
 pub(crate) fn run(command: &ConfigCommand, sources: &Sources, screen: Screen) -> Done {
@@ -33,7 +33,7 @@ fn check(sources: &Sources, screen: Screen) -> Done {
 fn print(loaded: &Loaded, screen: Screen) -> Done {
     let rows: Vec<_> = effective_with_origins(loaded)
         .into_iter()
-        .map(|(key, value, from)| json!({ "key": key, "value": value, "from": from }))
+        .map(|(key, value, from)| Item::of(&json!({ "key": key, "value": value, "from": from })))
         .collect();
     match screen.format {
         Format::Yaml => screen.value(&effective(loaded)),

@@ -11,7 +11,7 @@ use crate::{
     client::{Delivery, ErrorFrame, Frame, Hello, Session, refusal},
     config::Config,
     failure::{COMPARE, Done, Failure},
-    output::{Screen, human, note, terminal_width},
+    output::{Item, Screen, human, note, terminal_width},
     reach::{Side, place},
     signals::Interrupt,
 };
@@ -24,8 +24,6 @@ const CREDIT: u32 = 64;
 const QUIET: Duration = Duration::from_secs(1);
 /// From so many columns on a terminal has room for the whole line.
 const ROOMY: usize = 150;
-/// What is shown of a payload where no terminal says how wide it is.
-const PAYLOAD: usize = 100;
 const GOODBYE: Duration = Duration::from_secs(5);
 
 pub(crate) async fn run(args: &SubArgs, config: &Config, screen: Screen, interrupt: Interrupt) -> Done {
@@ -33,11 +31,9 @@ pub(crate) async fn run(args: &SubArgs, config: &Config, screen: Screen, interru
     let url = place.url.clone();
     let hello = Hello { agent: args.agent.clone(), pools: vec![], capabilities: vec![], credit: 0 };
     let mut session = Session::connect(place, hello).await?;
-    session.subscribe(SUB, frame(args, Timestamp::now())).await?;
     let mut reader = Reader { args, screen, url, takes: takes(args, screen), printed: 0 };
     let end = reader.read(&mut session, interrupt).await;
-    let goodbye = session.bye(GOODBYE).await;
-    end.and(goodbye)
+    session.end(end, GOODBYE).await
 }
 
 /// Whether what is printed is taken: always without a group, in a group only
@@ -56,6 +52,7 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     async fn read(&mut self, session: &mut Session, mut interrupt: Interrupt) -> Done {
+        session.subscribe(SUB, frame(self.args, Timestamp::now())).await?;
         let mut quiet_since = Instant::now();
         loop {
             let quiet = quiet_since + QUIET;
@@ -112,15 +109,14 @@ impl Reader<'_> {
             Format::Json => self.screen.json_line(&Printed { event, payload, routing, position }),
             Format::Yaml => {
                 self.screen.line("---")?;
-                let whole = serde_json::to_value(Printed { event, payload, routing, position });
-                self.screen.value(&whole.unwrap_or_default())
+                self.screen.item(&Item::of(&Printed { event, payload, routing, position }))
             }
             Format::Name => self.screen.line(&id(delivery)),
             Format::Table => {
                 let room = if self.screen.is_terminal() { terminal_width() } else { None };
                 self.screen.line(&row(delivery, room))
             }
-            Format::Wide => self.screen.line(&whole_row(delivery, usize::MAX)),
+            Format::Wide => self.screen.line(&whole_row(delivery)),
         }
     }
 
@@ -181,14 +177,14 @@ fn row(delivery: &Delivery, room: Option<usize>) -> String {
             let line = format!("{time}  {}  {}  {}", head.event_type, head.source, delivery.payload.get());
             human::cut(&line, room)
         }
-        (Some(room), _) => human::cut(&whole_row(delivery, room), room),
-        (None, _) => whole_row(delivery, PAYLOAD),
+        (Some(room), _) => human::cut(&whole_row(delivery), room),
+        (None, _) => whole_row(delivery),
     }
 }
 
 /// A line for people: when, what, who, which chain, and the payload.
-fn whole_row(delivery: &Delivery, most: usize) -> String {
+fn whole_row(delivery: &Delivery) -> String {
     let Some(head) = delivery.head() else { return delivery.event.get().to_owned() };
-    let payload = human::cut(delivery.payload.get(), most);
+    let payload = delivery.payload.get();
     format!("{}  {:<28} {:<22} {}  {payload}", head.timestamp, head.event_type, head.source, head.correlation_id)
 }

@@ -15,7 +15,17 @@ use crate::{
 pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 pub(crate) async fn run(args: &VersionArgs, config: &Config, screen: Screen) -> Done {
-    let server = if args.client { None } else { server(args, config).await? };
+    let asked = if args.client { Ok(None) } else { server(args, config).await };
+    let (server, fault) = match asked {
+        Ok(server) => (server, None),
+        Err(fault) => (None, Some(fault)),
+    };
+    print(args, server, fault.is_some(), screen)?;
+    fault.map_or(Ok(()), Err)
+}
+
+/// This program's version in any case.
+fn print(args: &VersionArgs, server: Option<String>, is_fault: bool, screen: Screen) -> Done {
     let skew = server.as_ref().map(|server| server != VERSION);
     let versions = json!({ "client": VERSION, "server": server, "skew": skew });
     match screen.format {
@@ -24,7 +34,7 @@ pub(crate) async fn run(args: &VersionArgs, config: &Config, screen: Screen) -> 
         Format::Name => return screen.line(VERSION),
         Format::Table | Format::Wide => screen.line(&format!("client  {VERSION}"))?,
     }
-    match (args.client, server) {
+    match (args.client || is_fault, server) {
         (true, _) => Ok(()),
         (false, None) => screen.line("server  none answers"),
         (false, Some(server)) if server == VERSION => screen.line(&format!("server  {server}")),

@@ -8,8 +8,9 @@ use handbell_sidecar::policy::Scope as ScopeEntry;
 
 use super::{
     check_nats::check_nats,
+    declared::check_declared,
     files::check_files,
-    node::{Node, Step, steps},
+    node::{Node, Origin, Step, steps},
     problem::Problem,
     section::{BackendKind, Config, Keep, Size},
 };
@@ -32,6 +33,8 @@ pub(super) fn check_values(config: &Config, tree: &Node) -> Vec<Problem> {
     checker.scopes(config);
     checker.retry(config);
     checker.backend(config);
+    checker.telemetry(config);
+    checker.problems.extend(check_declared(config, tree));
     if config.backend.kind == BackendKind::Nats {
         checker.problems.extend(check_nats(&config.backend.nats, &keeps(config), tree));
     }
@@ -193,6 +196,26 @@ impl Checker<'_> {
         if let Err(what) = RetryPolicy::from(config.retry.clone()).check() {
             let key = what.split([' ', ':']).next().unwrap_or("retry").to_owned();
             self.refuse(&key, what, "see retry in docs/configuration.md");
+        }
+        let retry = &config.retry;
+        for class in retry.retry_on.iter().filter(|class| retry.no_retry_on.contains(class)) {
+            let what = format!("{class} stands in retry_on and in no_retry_on");
+            self.refuse("retry.no_retry_on", what, "leave it out of one of the two");
+        }
+        let (first, longest) = (retry.initial_delay, retry.max_delay);
+        let is_written = self.tree.origin_of(&steps("retry.initial_delay")) != Origin::Default;
+        if first > longest && is_written {
+            let [first, longest] = [first, longest].map(format_duration);
+            let what = format!("the first wait, {first}, is longer than retry.max_delay, {longest}");
+            self.refuse("retry.initial_delay", what, "write a shorter one, or a longer max_delay");
+        }
+    }
+
+    fn telemetry(&mut self, config: &Config) {
+        if let Err(bad) = handbell_telemetry::read_directives(&config.telemetry.log) {
+            let bad = bad.to_string();
+            let (what, how) = bad.split_once("; ").unwrap_or((&bad, "write a level, like info"));
+            self.refuse("telemetry.log", what, how);
         }
     }
 

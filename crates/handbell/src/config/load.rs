@@ -6,12 +6,15 @@ use serde::de::DeserializeOwned;
 
 use super::{
     check::check,
-    node::{Node, Origin, Value},
+    node::{Node, Origin, Step, Value},
     problem::Problem,
-    read::read,
+    read::{read, read_at},
     section::Config,
     source::{from_env, from_file, from_set, loose},
 };
+
+/// So many problems are told at once.
+const MOST: usize = 50;
 
 /// Everything that a configuration is made of.
 #[derive(Debug, Default)]
@@ -49,9 +52,30 @@ impl Loaded {
 /// Reads, merges, types and checks.
 pub(crate) fn load(sources: &Sources) -> Result<Loaded, Vec<Problem>> {
     let tree = merged(sources).map_err(|problem| vec![problem])?;
-    let config = read(&tree).map_err(|problem| vec![problem])?;
-    let problems = check(&config, &tree);
+    let (config, mut problems) = typed(&tree);
+    let Some(config) = config else { return Err(problems) };
+    problems.extend(check(&config, &tree));
     if problems.is_empty() { Ok(Loaded { config, tree }) } else { Err(problems) }
+}
+
+/// The configuration without what can't be read, and all that can't be: so
+/// that somebody who mends a file sees everything at once.
+fn typed(tree: &Node) -> (Option<Config>, Vec<Problem>) {
+    let (mut rest, mut problems, mut gone) = (tree.clone(), Vec::new(), Vec::<Vec<Step>>::new());
+    loop {
+        let (problem, path) = match read_at(&rest) {
+            Ok(config) => return (Some(config), problems),
+            Err(fault) => fault,
+        };
+        // A key that is missing only since it was taken away is no news.
+        if !gone.iter().any(|gone| gone.starts_with(&path)) {
+            problems.push(problem);
+        }
+        if problems.len() == MOST || !rest.blank(&path) {
+            return (None, problems);
+        }
+        gone.push(path);
+    }
 }
 
 /// Reads another file of the user's, such as the contexts, with the same care.

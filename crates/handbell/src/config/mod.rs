@@ -4,6 +4,7 @@
 
 mod check;
 mod check_nats;
+mod declared;
 #[cfg(test)]
 mod documents;
 mod files;

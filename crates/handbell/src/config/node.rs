@@ -106,6 +106,25 @@ impl Node {
         }
     }
 
+    /// Takes away the value at `path`; tells whether there was one. Items of a
+    /// list keep their numbers: one that can't be read takes the list away.
+    pub(crate) fn blank(&mut self, path: &[Step]) -> bool {
+        match (path, &mut self.value) {
+            ([Step::Key(key), Step::Index(_)] | [Step::Key(key)], Value::Map(entries)) => {
+                let before = entries.len();
+                entries.retain(|entry| entry.key != *key);
+                entries.len() < before
+            }
+            ([Step::Key(key), rest @ ..], Value::Map(entries)) => {
+                entries.iter_mut().find(|entry| entry.key == *key).is_some_and(|entry| entry.node.blank(rest))
+            }
+            ([Step::Index(index), rest @ ..], Value::List(items)) => {
+                items.get_mut(*index).is_some_and(|item| item.blank(rest))
+            }
+            _ => false,
+        }
+    }
+
     /// Where the value at `path` was written: its key's place, else that of
     /// the nearest key above it that was written.
     pub(crate) fn origin_of(&self, path: &[Step]) -> Origin {

@@ -19,7 +19,15 @@ use super::{
 
 /// Reads `node` as a `T`.
 pub(crate) fn read<'de, T: Deserialize<'de>>(node: &'de Node) -> Result<T, Problem> {
-    T::deserialize(Reader(node)).map_err(Fault::into_problem)
+    read_at(node).map_err(|(problem, _)| problem)
+}
+
+/// Reads `node` as a `T`; tells also at which path it can't be read.
+pub(super) fn read_at<'de, T: Deserialize<'de>>(node: &'de Node) -> Result<T, (Problem, Vec<Step>)> {
+    T::deserialize(Reader(node)).map_err(|fault| {
+        let path = fault.path.iter().rev().cloned().collect();
+        (fault.into_problem(), path)
+    })
 }
 
 /// What is wrong, and on the way out: where.

@@ -175,6 +175,38 @@ fn errors_name_file_line_and_key_and_how_to_mend_it() {
     }
 }
 
+/// What is wrong with a file: line and key.
+fn all_wrong(content: &str) -> Vec<String> {
+    let folder = Folder::new();
+    let problems = load(&Sources { file: Some(folder.file("c.yaml", content)), ..Sources::default() }).unwrap_err();
+    let short = |problem: &Problem| problem.place.rsplit_once("c.yaml:").map(|(_, place)| place.to_owned());
+    let mut places: Vec<_> = problems.iter().filter_map(short).collect();
+    places.sort();
+    places
+}
+
+#[test]
+fn everything_that_is_wrong_is_told_at_once() {
+    let content = "version: 1\nsidecar:\n  drain: 20\n  lisen: x\nadmin: 5\nretry: {max_retries: 5000}\n\
+        agents:\n  /a:\n    subscriptions:\n    - {topic: a b}\n";
+    let subscription = "10: agents.\"/a\".subscriptions[0].topic";
+    let wrong = all_wrong(content);
+    assert_eq!(wrong, [subscription, "3: sidecar.drain", "4: sidecar.lisen", "5: admin", "6: retry.max_retries"]);
+}
+
+#[test]
+fn declarations_that_cannot_be_are_told_with_line_and_key() {
+    let content = "version: 1\ntopics:\n  handbell.x: {}\nagents:\n  /a:\n    subscriptions:\n\
+        \x20   - {topic: t, group: g}\n    - {topic: u, group: g, order: none}\n    - {topic: t, filter: 'x==('}\n\
+        \x20 /b:\n    subscriptions:\n    - {topic: t, group: g}\n\
+        retry: {retry_on: [timeout], no_retry_on: [timeout], initial_delay: 1m}\ntelemetry: {log: 'a=b=c'}\n";
+    let second = "8: agents.\"/a\".subscriptions[1]";
+    let wrong = all_wrong(content);
+    assert_eq!(wrong[..3], ["13: retry.initial_delay", "13: retry.no_retry_on", "14: telemetry.log"]);
+    assert_eq!(wrong[3..6], ["3: topics.\"handbell.x\"", second, second], "another topic, and another order");
+    assert_eq!(wrong[6..], ["9: agents.\"/a\".subscriptions[2].filter"]);
+}
+
 #[test]
 fn errors_in_flags_and_the_environment_name_those() {
     assert_eq!(first(with_sets(&["sidecar.drain=1"])).place, "--set sidecar.drain");

@@ -2,10 +2,12 @@
 
 mod fit;
 pub(crate) mod human;
+mod item;
 mod progress;
 mod screen;
 mod table;
 
+pub(crate) use item::Item;
 pub(crate) use progress::waiting;
 pub(crate) use screen::{Screen, Tone, note};
 pub(crate) use table::{Column, terminal_width};

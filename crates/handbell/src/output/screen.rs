@@ -1,11 +1,17 @@
 //! Standard output in the form that was asked for.
 
-use std::io::{self, IsTerminal, Write};
+use std::{
+    collections::BTreeMap,
+    io::{self, IsTerminal, Write},
+};
 
 use serde::Serialize;
-use serde_json::{Value as Json, json};
+use serde_json::Value as Json;
 
-use super::table::{Column, Look, table};
+use super::{
+    item::Item,
+    table::{Column, Look, table},
+};
 use crate::{
     cli::{Colour, Format, Shared},
     failure::{Done, Failure},
@@ -81,21 +87,30 @@ impl Screen {
     }
 
     /// Several things.
-    pub(crate) fn list(&self, items: &[Json], columns: &[Column], name: &str) -> Done {
+    pub(crate) fn list(&self, items: &[Item], columns: &[Column], name: &str) -> Done {
         match self.format {
             Format::Table => self.table(items, columns, false),
             Format::Wide => self.table(items, columns, true),
             Format::Name => items.iter().try_for_each(|item| self.line(&name_of(item, name))),
-            Format::Json | Format::Yaml => self.value(&json!({ "items": items })),
+            Format::Json | Format::Yaml => self.item(&Item::of(&BTreeMap::from([("items", items)]))),
         }
     }
 
     /// One thing with all that is known of it.
-    pub(crate) fn show(&self, item: &Json, name: &str) -> Done {
+    pub(crate) fn show(&self, item: &Item, name: &str) -> Done {
         match self.format {
             Format::Name => self.line(&name_of(item, name)),
-            Format::Json => self.value(item),
-            Format::Table | Format::Wide | Format::Yaml => self.yaml(item),
+            _ => self.item(item),
+        }
+    }
+
+    /// As it was written, in JSON; a terminal gets it laid out where that
+    /// changes nothing. In YAML, what doesn't fit stands as its text.
+    pub(crate) fn item(&self, item: &Item) -> Done {
+        match self.format {
+            Format::Json if self.look.terminal && item.is_exact() => self.value(item.value()),
+            Format::Json => self.line(item.raw()),
+            _ => self.yaml(item.value()),
         }
     }
 
@@ -113,7 +128,7 @@ impl Screen {
         self.line(text.trim_end())
     }
 
-    fn table(&self, items: &[Json], columns: &[Column], wide: bool) -> Done {
+    fn table(&self, items: &[Item], columns: &[Column], wide: bool) -> Done {
         match items.is_empty() {
             true if self.quiet => Ok(()),
             true => self.line("none"),
@@ -128,8 +143,8 @@ pub(crate) fn note(text: &str) {
     drop(writeln!(io::stderr(), "{text}"));
 }
 
-fn name_of(item: &Json, pointer: &str) -> String {
-    item.pointer(pointer).and_then(Json::as_str).unwrap_or_default().to_owned()
+fn name_of(item: &Item, pointer: &str) -> String {
+    item.value().pointer(pointer).and_then(Json::as_str).unwrap_or_default().to_owned()
 }
 
 /// A reader that has seen enough (`| head`) is no error to talk about.

@@ -3,7 +3,7 @@
 use comfy_table::{Attribute, Cell, Table, presets::NOTHING};
 use serde_json::Value as Json;
 
-use super::{fit::fit, human::cut};
+use super::{fit::fit, human::cut, item::Item};
 
 /// A column: its title, what stands in it, and whether only `wide` has it.
 #[derive(Clone, Copy)]
@@ -31,9 +31,9 @@ impl Column {
 }
 
 /// The columns of the terminal; `None` where there is none, or one that
-/// doesn't know.
+/// doesn't know, or says 0.
 pub(crate) fn terminal_width() -> Option<usize> {
-    Table::new().width().map(usize::from)
+    Table::new().width().map(usize::from).filter(|columns| *columns > 0)
 }
 
 /// What standard output can show.
@@ -50,10 +50,10 @@ const GAP: u16 = 2;
 
 /// The rows under their titles, without trailing spaces. On a terminal a row
 /// is one line, except in the wide form, which is never cut.
-pub(super) fn table(items: &[Json], columns: &[Column], wide: bool, look: Look) -> String {
+pub(super) fn table(items: &[Item], columns: &[Column], wide: bool, look: Look) -> String {
     let columns: Vec<&Column> = columns.iter().filter(|column| wide || !column.wide).collect();
     let mut rows: Vec<Vec<String>> =
-        items.iter().map(|item| columns.iter().map(|column| (column.text)(item)).collect()).collect();
+        items.iter().map(|item| columns.iter().map(|column| (column.text)(item.value())).collect()).collect();
     // A terminal that doesn't know its width, or has next to none, scrolls.
     let room = if look.terminal && !wide { terminal_width() } else { None };
     if let Some(room) = room.filter(|room| *room >= NARROWEST) {
@@ -113,7 +113,8 @@ mod tests {
 
     #[test]
     fn columns_line_up_and_wide_ones_show_on_demand() {
-        let items = [json!({"name": "a-longer-name", "n": 1}), json!({"name": "b", "n": 22})];
+        let items =
+            [json!({"name": "a-longer-name", "n": 1}), json!({"name": "b", "n": 22})].map(|item| Item::of(&item));
         let plain = Look { terminal: false, colour: false };
         assert_eq!(table(&items, &COLUMNS, false, plain), "NAME           N\na-longer-name  1\nb              22");
         assert!(

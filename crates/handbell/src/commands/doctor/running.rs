@@ -12,7 +12,7 @@ use crate::{
     commands::version::VERSION,
     config::{Config, Listen},
     failure::{Exit, Failure},
-    reach::{Place, Side, place},
+    reach::{Place, Side, from_environment, place},
 };
 
 /// So far two clocks may differ, in seconds, before it is told.
@@ -30,10 +30,11 @@ pub(super) struct Running {
 
 pub(super) async fn look(args: &DoctorArgs, config: &Config) -> Running {
     let mut running = Running::default();
-    let url = args.reach.url.as_deref().filter(|url| !url.is_empty());
+    let typed = args.reach.url.clone().filter(|url| !url.is_empty());
+    let url = typed.or_else(|| from_environment(Side::Admin)).or_else(|| from_environment(Side::Agents));
     let named = url.is_some() || args.reach.context.is_some();
     match url {
-        Some(url) if !url.starts_with("http") => running.agents(&args.reach, config).await,
+        Some(url) if Side::of(&url) != Some(Side::Admin) => running.agents(&args.reach, config).await,
         None if !named && is_open(&config.admin.listen) => {
             let how = "name the running one's admin address with --url, as its line \"ready\" prints it";
             running.checks.push(Check::warn("server", "the configuration leaves its port open", "admin.listen", how));
@@ -53,7 +54,7 @@ impl Running {
     async fn admin(&mut self, reach: &Reach, config: &Config, named: bool) {
         let asked = async {
             let api = Api::new(place(reach, config, Side::Admin)?)?;
-            let (overview, date) = api.get_dated("/overview", &[]).await?;
+            let (overview, date) = api.get_dated::<Json>("/overview", &[]).await?;
             Ok::<_, Failure>((api, overview, date))
         };
         match asked.await {
@@ -92,7 +93,7 @@ impl Running {
 
     /// The agents' address by itself: is somebody there?
     async fn agents(&mut self, reach: &Reach, config: &Config) {
-        let named = reach.url.is_some();
+        let named = reach.url.is_some() || from_environment(Side::Agents).is_some();
         match place(reach, config, Side::Agents) {
             Ok(place) => match client::reach(&place).await {
                 Ok(()) => {
