@@ -90,7 +90,8 @@ fn look(raw: &RawValue, depth: usize, exact: &mut bool) -> Json {
 fn number(text: &str, exact: &mut bool) -> Option<Json> {
     let number: Json = serde_json::from_str(text).ok()?;
     let digits = text.bytes().filter(u8::is_ascii_digit).count();
-    let same = number.to_string() == text;
+    let written = number.to_string();
+    let same = written == text;
     *exact &= same;
     (same || digits <= DIGITS).then_some(number)
 }
