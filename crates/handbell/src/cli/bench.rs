@@ -1,4 +1,4 @@
-//! `bench`.
+//! What can be typed after `handbell bench`; what is measured, and how, is in `bench/`.
 
 use std::path::PathBuf;
 
