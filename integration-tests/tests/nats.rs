@@ -13,7 +13,7 @@ use integration_tests::{Agent, Publisher, Server, delivery_of, get};
 use serde_json::json;
 
 const EVENTS: u64 = 2_000;
-const BEFORE: u64 = 500;
+const PORTION: u64 = 40;
 
 /// A member of the group, and what it was told is settled.
 struct Worker {
@@ -66,10 +66,19 @@ async fn two_sidecars_share_a_groups_work_and_one_takes_over_when_the_other_is_k
     let mut goes = Worker::join(&two.agents[0], "/goes").await;
     let mut publisher = Publisher::new("/counter", "count.up", EVENTS);
 
-    publisher.run(&one.agents[0], BEFORE).await.unwrap();
-    while stays.settled.len() + goes.settled.len() < 200 || goes.settled.is_empty() || stays.settled.is_empty() {
-        tokio::join!(stays.work(), goes.work());
+    // Partitions move to the one that came last; then both have some.
+    let until = tokio::time::Instant::now() + integration_tests::PATIENCE;
+    while stays.settled.is_empty() || goes.settled.is_empty() {
+        assert!(tokio::time::Instant::now() < until, "one of the two got nothing");
+        let of = |worker: &Worker| (worker.delivered.len(), worker.settled.len());
+        assert!(!publisher.is_done(), "delivered and settled: {:?} and {:?} of {EVENTS}", of(&stays), of(&goes));
+        publisher.run(&one.agents[0], PORTION).await.unwrap();
+        while {
+            let (one, two) = tokio::join!(stays.work(), goes.work());
+            one || two
+        } {}
     }
+    publisher.run(&one.agents[0], PORTION).await.unwrap();
     two.kill().await.unwrap();
     publisher.run(&one.agents[0], EVENTS).await.unwrap();
     assert!(publisher.is_done(), "{} of {EVENTS} are published", publisher.published.len());
