@@ -7,7 +7,7 @@ use crate::test;
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Command {
     Demo,
-    /// The names of the tiers asked for; empty means all.
+    /// The names of the tiers asked for; empty means all that run by default.
     Test(Vec<String>),
     Tidy,
     Generate,

@@ -20,6 +20,8 @@ pub(crate) struct Tier {
     pub name: &'static str,
     /// What it covers, for people.
     pub about: &'static str,
+    /// Whether it runs when none is named.
+    by_default: bool,
     steps: &'static [Step],
 }
 
@@ -34,6 +36,7 @@ const TIERS: &[Tier] = &[
     Tier {
         name: "style",
         about: "format, the rules between crates, generated files, lints",
+        by_default: true,
         steps: &[
             Step { name: "format", run: steps::format },
             Step { name: "tidy", run: crate::tidy::run },
@@ -42,7 +45,8 @@ const TIERS: &[Tier] = &[
     },
     Tier {
         name: "tests",
-        about: "every test of the workspace, with agents in Python and JavaScript, on the embedded log and on NATS",
+        about: "every test of the workspace, with agents in Python and JavaScript, on the embedded log",
+        by_default: true,
         steps: &[
             Step { name: "build", run: steps::build },
             Step { name: "cargo test", run: steps::tests },
@@ -52,7 +56,14 @@ const TIERS: &[Tier] = &[
     Tier {
         name: "supply",
         about: "licences and sources of everything that is linked",
+        by_default: true,
         steps: &[Step { name: "cargo deny", run: deny::run }],
+    },
+    Tier {
+        name: "nats",
+        about: "the suite of backends, outages, clusters and sidecars over a real NATS server",
+        by_default: false,
+        steps: &[Step { name: "build", run: steps::build }, Step { name: "nats", run: steps::nats }],
     },
 ];
 
@@ -75,7 +86,7 @@ fn run_tiers(repo: &Repo, tiers: &[Tier], wanted: &[String]) -> (Vec<Report>, Op
     let mut reports = Vec::new();
     let mut failure = None;
     for tier in tiers {
-        let is_wanted = wanted.is_empty() || wanted.iter().any(|name| name == tier.name);
+        let is_wanted = (wanted.is_empty() && tier.by_default) || wanted.iter().any(|name| name == tier.name);
         let outcome = match &failure {
             _ if !is_wanted => Outcome::NotRun("not asked for (--tier)".into()),
             Some((step, _)) => Outcome::NotRun(format!("`{step}` failed before")),
@@ -120,9 +131,9 @@ mod tests {
     const BROKEN: Step = Step { name: "broken", run: |_| Err(Problem::new("it broke")) };
     const UNREACHED: Step = Step { name: "unreached", run: |_| panic!("a step after the failed one ran") };
     const SOME: &[Tier] = &[
-        Tier { name: "a", about: "", steps: &[FINE, BROKEN, UNREACHED] },
-        Tier { name: "b", about: "", steps: &[UNREACHED] },
-        Tier { name: "c", about: "", steps: &[FINE] },
+        Tier { name: "a", about: "", by_default: true, steps: &[FINE, BROKEN, UNREACHED] },
+        Tier { name: "b", about: "", by_default: true, steps: &[UNREACHED] },
+        Tier { name: "c", about: "", by_default: true, steps: &[FINE] },
     ];
 
     fn ran(wanted: &[&str]) -> (Vec<Report>, Option<Failure>) {

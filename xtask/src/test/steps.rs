@@ -25,12 +25,22 @@ pub(super) fn build(repo: &Repo) -> Result<(), Problem> {
 /// Unit, property, conformance and integration tests, and examples in docs.
 pub(super) fn tests(repo: &Repo) -> Result<(), Problem> {
     let (python, node) = runtimes::prepare_both(repo)?;
-    let nats = runtimes::prepare_nats(repo)?;
-    let mut command = repo.cargo(["test", "--workspace", "--locked", "--no-fail-fast"]);
+    let mut command =
+        repo.cargo(["test", "--workspace", "--exclude", "handbell-backend-nats", "--locked", "--no-fail-fast"]);
     command.env("HANDBELL_TEST_PYTHON", &python.interpreter).env("HANDBELL_TEST_NODE_PATH", &node.modules);
     command.env("HANDBELL_TEST_BINARY", repo.handbell());
-    command.env("HANDBELL_TEST_NATS_SERVER", &nats.server).env("HANDBELL_TEST_NATS_PYTHON", &nats.python);
     // Snapshots are compared, never written.
     command.env("INSTA_UPDATE", "no");
+    shell::run(&mut command)
+}
+
+/// The backend on NATS, and sidecars over it, with a real server.
+pub(super) fn nats(repo: &Repo) -> Result<(), Problem> {
+    let nats = runtimes::prepare_nats(repo)?;
+    let packages = ["-p", "handbell-backend-nats", "-p", "integration-tests", "--features", "integration-tests/nats"];
+    let mut command = repo.cargo(["test", "--locked", "--no-fail-fast"]);
+    command.args(packages).args(["--test", "conformance", "--test", "nats"]);
+    command.env("HANDBELL_TEST_BINARY", repo.handbell());
+    command.env("HANDBELL_TEST_NATS_SERVER", &nats.server).env("HANDBELL_TEST_NATS_PYTHON", &nats.python);
     shell::run(&mut command)
 }
