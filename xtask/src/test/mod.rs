@@ -49,8 +49,8 @@ const TIERS: &[Tier] = &[
         by_default: true,
         steps: &[
             Step { name: "build", run: steps::build },
-            Step { name: "cargo test", run: steps::tests },
             Step { name: "websocket suite", run: websocket::run },
+            Step { name: "cargo test", run: steps::tests },
         ],
     },
     Tier {
