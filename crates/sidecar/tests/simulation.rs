@@ -49,7 +49,7 @@ fn what_is_promised_holds_whatever_the_seed() {
         }
         return;
     }
-    let runs = number("HANDBELL_SIM_RUNS").unwrap_or(300);
+    let runs = number("HANDBELL_SIM_RUNS").unwrap_or(2_000);
     let threads = thread::available_parallelism().map_or(1, usize::from).min(4);
     let mut all = Counts::default();
     thread::scope(|scope| {

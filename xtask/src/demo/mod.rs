@@ -39,7 +39,7 @@ pub(crate) fn run(repo: &Repo) -> Result<(), Problem> {
         println!("    {who} did not end by itself and was killed");
     }
     played.map_err(|problem| handbell.explain(problem))?;
-    println!("\nDone, and everything that this started has ended. Nothing was stored.");
+    println!("\nDone, and everything that this started has ended; its log is deleted.");
     println!("Now yourself: `{} dev`, and README.md for what to say to it.", repo.typed(&repo.handbell()));
     Ok(())
 }

@@ -10,6 +10,7 @@ mod landing;
 mod limit;
 mod publish;
 mod retention;
+mod trouble;
 
 use std::{
     sync::Arc,
@@ -38,6 +39,7 @@ pub(crate) use retention::{Trim, oldest_of};
 
 use counts::SaveCounts;
 use inbox::Taken;
+use trouble::Trouble;
 
 /// What is handed to the writer.
 pub(crate) type Command = Box<dyn Job>;
@@ -57,12 +59,14 @@ pub(crate) struct Writer {
     /// Whether the last tick passed without work.
     quiet: bool,
     trim_at: Instant,
+    trouble: Trouble,
     _lock: Option<DirLock>,
 }
 
 impl Writer {
     pub(crate) fn new(engine: Arc<Engine>, conn: SharedConnection, book: Book, lock: Option<DirLock>) -> Self {
-        Self { engine, conn, book, unsaved: 0, quiet: false, trim_at: Instant::now() + TICK, _lock: lock }
+        let (trim_at, trouble) = (Instant::now() + TICK, Trouble::default());
+        Self { engine, conn, book, unsaved: 0, quiet: false, trim_at, trouble, _lock: lock }
     }
 
     /// Works until the inbox is closed and empty, then releases everything.
@@ -99,14 +103,21 @@ impl Writer {
     /// that can't be stored must not take the others with it.
     fn group(&mut self, mut jobs: Vec<Command>) {
         match self.attempt(&mut jobs) {
-            Ok(()) => self.land(jobs),
+            Ok(()) => {
+                if let Some(lasted) = self.trouble.worked(Instant::now()) {
+                    tracing::info!(after_s = lasted.as_secs(), "the log can be written again");
+                }
+                self.land(jobs);
+            }
             Err(failure) if jobs.len() > 1 && !failure.is_in_doubt() => {
                 for job in jobs {
                     self.group(vec![job]);
                 }
             }
             Err(failure) => {
-                tracing::warn!(why = %failure, "the log could not be written");
+                if let Some(silent) = self.trouble.failed(Instant::now()) {
+                    tracing::warn!(why = %failure, since_told = silent, "the log could not be written");
+                }
                 for job in jobs {
                     job.fail(&failure);
                 }

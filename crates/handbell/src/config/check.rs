@@ -11,7 +11,7 @@ use super::{
     declared::check_declared,
     files::check_files,
     node::{Node, Origin, Step, steps},
-    problem::Problem,
+    problem::{Problem, did_you_mean},
     section::{BackendKind, Config, Keep, Size},
 };
 
@@ -46,6 +46,8 @@ struct Checker<'a> {
     problems: Vec<Problem>,
 }
 
+/// The levels of logs.
+const LEVELS: [&str; 6] = ["error", "warn", "info", "debug", "trace", "off"];
 const MS: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -216,6 +218,14 @@ impl Checker<'_> {
             let bad = bad.to_string();
             let (what, how) = bad.split_once("; ").unwrap_or((&bad, "write a level, like info"));
             self.refuse("telemetry.log", what, how);
+        }
+        // A word alone may be a part of the program, or a level with a slip.
+        for word in config.telemetry.log.split(',').map(str::trim) {
+            if !LEVELS.contains(&word.to_lowercase().as_str())
+                && let Some(meant) = did_you_mean(word, &LEVELS)
+            {
+                self.refuse("telemetry.log", format!("{word:?} is no level"), meant);
+            }
         }
     }
 

@@ -208,6 +208,15 @@ fn declarations_that_cannot_be_are_told_with_line_and_key() {
 }
 
 #[test]
+fn a_level_with_a_slip_is_told_and_a_part_of_the_program_is_not_taken_for_one() {
+    let problem = first(with_sets(&["telemetry.log=inof"]));
+    assert_eq!((problem.place.as_str(), problem.how.as_str()), ("--set telemetry.log", "did you mean info?"));
+    for fine in ["info", "WARN", "off", "hyper", "info,handbell_sidecar=debug"] {
+        assert!(with_sets(&[&format!("telemetry.log='{fine}'")]).is_ok(), "{fine}");
+    }
+}
+
+#[test]
 fn errors_in_flags_and_the_environment_name_those() {
     assert_eq!(first(with_sets(&["sidecar.drain=1"])).place, "--set sidecar.drain");
     assert_eq!(first(with_sets(&["sidecar.drain"])).place, "--set");

@@ -79,7 +79,7 @@ impl Session {
                 if call.as_ref().is_some_and(|call| self.calls.are_full(call, self.bounds.max_calls)) =>
             {
                 let reason = format!("{} calls are open; wait for their answers", self.bounds.max_calls);
-                let refusal = self.window.held_back(seq, &reason);
+                let refusal = self.window.held_back(seq, digest, &reason);
                 self.rejected_seq(seq, refusal);
             }
             Admission::Hand(earlier) => {

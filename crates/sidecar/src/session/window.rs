@@ -121,7 +121,13 @@ impl Window {
             self.next = self.next.max(due);
         }
         match seq.cmp(&self.next) {
-            std::cmp::Ordering::Less => self.admit_into_window(self.output_of(seq, digest)),
+            std::cmp::Ordering::Less => {
+                let admission = self.admit_into_window(self.output_of(seq, digest));
+                if let Admission::Refuse(refusal) = &admission {
+                    self.left_open(seq, digest, refusal);
+                }
+                admission
+            }
             std::cmp::Ordering::Equal => {
                 let admission = self.admit_into_window(None);
                 if let Admission::Refuse(refusal) = &admission {
@@ -168,12 +174,21 @@ impl Window {
 
     /// There is no room for it elsewhere: `busy`, and what follows is too,
     /// until it comes again.
-    pub(super) fn held_back(&mut self, seq: u64, reason: &str) -> Refusal {
+    pub(super) fn held_back(&mut self, seq: u64, digest: u64, reason: &str) -> Refusal {
         let refusal = Refusal::new(Code::Busy, reason).after(BUSY_WAIT);
-        if seq == self.next {
+        if seq < self.next {
+            self.left_open(seq, digest, &refusal);
+        } else {
             self.refused.insert(seq, refusal.clone());
         }
         refusal
+    }
+
+    /// One that came again is open again: what is above it and not yet handed
+    /// over waits for it.
+    fn left_open(&mut self, seq: u64, digest: u64, refusal: &Refusal) {
+        let sent = self.output_of(seq, digest).unwrap_or(Sent { digest, output: None });
+        self.failed.entry(seq).or_insert((sent, refusal.clone()));
     }
 
     fn admit_into_window(&self, earlier: Option<Sent>) -> Admission {

@@ -78,9 +78,9 @@ impl World {
 
     /// Finds the session of a `hello`: the same, or one that goes on elsewhere.
     pub(crate) fn hello_arrives(&mut self, conn: usize) {
-        let Conn { client, process, cut, .. } = self.conns[conn];
+        let Conn { client, process, cut, open, .. } = self.conns[conn];
         let gone = !self.processes[process].alive || self.processes[process].draining;
-        if cut || gone {
+        if cut || gone || !open {
             self.conns[conn].open = false;
             return self.later(5, Happening::ClientNotices(conn));
         }

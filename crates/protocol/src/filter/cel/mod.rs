@@ -128,6 +128,9 @@ fn syntax_error(text: &str, errors: &ParseErrors) -> BadFilter {
 fn in_words(reason: &str) -> String {
     let found = reason.split(" expecting ").next().unwrap_or(reason);
     let leads = ["mismatched input", "extraneous input", "token recognition error at:"];
+    if found.starts_with("Recursion limit") {
+        return "the expression nests too deep; split it or use fewer parentheses".into();
+    }
     match leads.iter().find_map(|lead| found.strip_prefix(lead)).map(str::trim_start) {
         Some("'<EOF>'") => "the expression ends too early".into(),
         Some(input) => format!("{input} can't stand here"),

@@ -178,3 +178,16 @@ fn a_refused_seq_is_over_and_the_next_goes_on() {
     assert_eq!(code(window.admit(1, 1)), Code::InvalidEnvelope);
     hand(&mut window, 2);
 }
+
+#[test]
+fn one_that_comes_again_and_is_held_back_holds_up_what_is_above_it() {
+    let mut window = Window::new(8, true);
+    hand(&mut window, 15);
+    assert_eq!(window.admit(8, 8), Admission::Hand(None));
+    assert_eq!(window.held_back(8, 8, "no room").code, Code::Busy);
+    assert_eq!(code(window.admit(16, 16)), Code::Busy);
+    hand(&mut window, 7);
+    assert!(matches!(window.admit(8, 8), Admission::Hand(Some(_))));
+    window.handed(8, Sent { digest: 8, output: None });
+    hand(&mut window, 16);
+}
