@@ -3,7 +3,8 @@
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
-use handbell_backend::{Backend, BackendError, Partition, Record, Start, Tail, TailItem, TailSpec};
+use handbell_backend::{Backend, BackendError, Class, Partition, Record, Start, Tail, TailItem, TailSpec};
+use handbell_protocol::{Lane, TopicPattern};
 use tokio::time::{Instant, sleep_until};
 
 use crate::backoff::Backoff;
@@ -11,8 +12,11 @@ use crate::backoff::Backoff;
 /// One lane's reading.
 pub(crate) struct SteadyTail {
     backend: Arc<dyn Backend>,
-    /// What is read; its starts follow what has been handed out.
-    spec: TailSpec,
+    class: Class,
+    lane: Lane,
+    topics: Vec<TopicPattern>,
+    /// Where it goes on, by partition: follows what has been handed out.
+    starts: Box<[(Partition, Start)]>,
     tail: Option<Box<dyn Tail>>,
     retry_at: Option<Instant>,
     backoff: Backoff,
@@ -27,12 +31,30 @@ impl SteadyTail {
 
     /// Opens it with the first reading.
     pub(crate) fn later(backend: Arc<dyn Backend>, spec: TailSpec) -> Self {
-        Self { backend, spec, tail: None, retry_at: None, backoff: Backoff::new("read a tail") }
+        let TailSpec { class, lane, topics, partitions } = spec;
+        let starts = partitions.into_iter().collect();
+        let backoff = Backoff::new("read a tail");
+        Self { backend, class, lane, topics, starts, tail: None, retry_at: None, backoff }
+    }
+
+    fn spec(&self) -> TailSpec {
+        let partitions = self.starts.iter().cloned().collect();
+        TailSpec { class: self.class, lane: self.lane, topics: self.topics.clone(), partitions }
     }
 
     /// Where it would go on in a partition.
     pub(crate) fn start(&self, partition: Partition) -> Option<Start> {
-        self.spec.partitions.get(&partition).cloned()
+        self.place(partition).map(|at| self.starts[at].1.clone())
+    }
+
+    fn place(&self, partition: Partition) -> Option<usize> {
+        self.starts.binary_search_by_key(&partition, |(of, _)| *of).ok()
+    }
+
+    fn go_on(&mut self, partition: Partition, start: Start) {
+        if let Some(at) = self.place(partition) {
+            self.starts[at].1 = start;
+        }
     }
 
     /// The next item, as [`Tail::next`]; `Level` comes once for each opening.
@@ -61,7 +83,7 @@ impl SteadyTail {
 
     async fn attempt(&mut self, max: usize) -> Result<TailItem, BackendError> {
         if self.tail.is_none() {
-            self.tail = Some(self.backend.tail(self.spec.clone()).await?);
+            self.tail = Some(self.backend.tail(self.spec()).await?);
         }
         let tail = self.tail.as_mut().expect("a tail that was just opened is there");
         tail.next(max).await
@@ -73,12 +95,12 @@ impl SteadyTail {
             TailItem::Records(records) => {
                 let last: BTreeMap<Partition, &Arc<Record>> =
                     records.iter().map(|record| (record.position.partition, record)).collect();
-                let after =
-                    last.into_iter().map(|(partition, record)| (partition, Start::After(record.position.clone())));
-                self.spec.partitions.extend(after);
+                for (partition, record) in last {
+                    self.go_on(partition, Start::After(record.position.clone()));
+                }
             }
             TailItem::Trimmed(trimmed) => {
-                self.spec.partitions.insert(trimmed.to.partition, Start::At(trimmed.to.clone()));
+                self.go_on(trimmed.to.partition, Start::At(trimmed.to.clone()));
             }
             TailItem::Level => {}
         }
@@ -87,6 +109,6 @@ impl SteadyTail {
 
 impl fmt::Debug for SteadyTail {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SteadyTail").field("spec", &self.spec).finish_non_exhaustive()
+        f.debug_struct("SteadyTail").field("spec", &self.spec()).finish_non_exhaustive()
     }
 }
