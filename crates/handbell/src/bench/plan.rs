@@ -45,7 +45,11 @@ impl Plan {
         let full = if args.quick { 1 } else { ROUNDS };
         Ok(Self {
             parts,
-            sizes: if args.size.is_empty() { vec![256, 1_024] } else { args.size.clone() },
+            sizes: if args.size.is_empty() {
+                vec![256, 1_024]
+            } else {
+                args.size.iter().map(|size| *size as usize).collect()
+            },
             rounds: args.rounds.map_or(full, usize::from),
             seconds: if args.quick { 0.25 } else { 0.5 },
             dir: args.dir.clone().unwrap_or_else(std::env::temp_dir),

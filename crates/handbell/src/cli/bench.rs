@@ -25,9 +25,9 @@ pub(crate) struct BenchArgs {
     /// Each part once and short
     #[arg(long)]
     pub(crate) quick: bool,
-    /// The payloads' sizes in bytes; by default 256 and 1024
-    #[arg(long, value_name = "BYTES,…", value_delimiter = ',')]
-    pub(crate) size: Vec<usize>,
+    /// The payloads' sizes, 40 to 262144 bytes; by default 256 and 1024
+    #[arg(long, value_name = "BYTES,…", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(40..=262_144))]
+    pub(crate) size: Vec<u32>,
     /// How many rounds; by default 5, with --quick 1
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=100))]
     pub(crate) rounds: Option<u16>,
