@@ -1,15 +1,12 @@
 //! What a case works at: a fresh namespace of its provider.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use handbell_backend::{Backend, Class};
 use handbell_delivery::{Member, MemberOptions};
 use handbell_protocol::Namespace;
 
-use crate::{
-    Outcome, Provider,
-    fixture::{Plug, options},
-};
+use crate::{Outcome, Provider, fixture::Plug};
 
 /// A fresh namespace, and what can be done to it.
 #[derive(Clone)]
@@ -50,9 +47,24 @@ impl Bench {
         self.provider.make_again(&self.namespace).await
     }
 
+    /// A short lease: as long as that, and what this provider may keep anybody
+    /// waiting.
+    pub(crate) fn lease(&self, short: Duration) -> Duration {
+        short + self.provider.slack()
+    }
+
+    /// A member that is missed within seconds and is otherwise as in production.
+    pub(crate) fn options(&self) -> MemberOptions {
+        MemberOptions {
+            lease: self.lease(Duration::from_secs(2)),
+            heartbeat: Duration::from_millis(300),
+            ..MemberOptions::default()
+        }
+    }
+
     /// A member with the suite's usual options.
     pub(crate) async fn member(&self) -> Outcome<Member> {
-        self.member_with(options()).await
+        self.member_with(self.options()).await
     }
 
     pub(crate) async fn member_with(&self, options: MemberOptions) -> Outcome<Member> {

@@ -1,6 +1,6 @@
 //! What a backend's crate brings: ways to open it, and to treat it badly.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use handbell_backend::{Backend, Class};
@@ -37,6 +37,12 @@ pub trait Provider: Send + Sync + 'static {
     /// Deletes the namespace's log and makes it again, as an operator does, or
     /// as it happens to a disk. Handles from before are of no more use.
     async fn make_again(&self, namespace: &Namespace) -> Result<Arc<dyn Backend>, Failure>;
+
+    /// How long the machine and the broker may keep anybody waiting without a
+    /// case being to blame: leases of cases are that much longer.
+    fn slack(&self) -> Duration {
+        Duration::ZERO
+    }
 
     /// The case that used the namespace (and the one beside it) is over.
     async fn end(&self, namespace: &Namespace);

@@ -1,8 +1,11 @@
 //! A provider whose backends lie.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -65,6 +68,10 @@ impl Provider for Sabotaged {
 
     async fn end(&self, namespace: &Namespace) {
         self.inner.end(namespace).await;
+    }
+
+    fn slack(&self) -> Duration {
+        self.inner.slack()
     }
 
     fn skip(&self, case: &Case) -> Option<String> {

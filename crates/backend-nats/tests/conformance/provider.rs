@@ -1,7 +1,7 @@
 //! NATS as the suite's provider: a server for each case, or a namespace for
 //! each case on the server that `HANDBELL_TEST_NATS_URL` names.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use handbell_backend::{Backend, Class};
@@ -96,6 +96,11 @@ impl Provider for Nats {
             // What stays on a server that others use is in nobody's way.
             drop(site.delete(name).await);
         }
+    }
+
+    /// Several servers and cases share a small machine.
+    fn slack(&self) -> Duration {
+        Duration::from_secs(4)
     }
 
     fn skip(&self, _case: &Case) -> Option<String> {

@@ -1,7 +1,11 @@
 //! Where a case runs: a server of its own, or a namespace on one that runs
 //! already, reached through a proxy.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    path::Path,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use handbell_backend::Backend;
 use handbell_backend_conformance::Failure;
@@ -13,7 +17,8 @@ use serde_json::{Value, json};
 /// The server writes what it knows of its consumers (which deliveries are
 /// settled, and how often each was delivered) a moment after it has answered,
 /// at most ten times a second. A crash of the server itself can cost that
-/// moment; the suite's crashes are those of Handbell's processes, so it waits.
+/// moment; the suite's crashes are those of Handbell's processes, so it waits
+/// until nothing was written for that long.
 const WRITTEN: Duration = Duration::from_millis(300);
 
 /// A case's way to a server, and everybody who has opened it.
@@ -56,6 +61,9 @@ impl Site {
         match &mut self.road {
             Road::Own(server) => {
                 tokio::time::sleep(WRITTEN).await;
+                while newest(&server.store()).is_some_and(|at| at.elapsed().is_ok_and(|since| since < WRITTEN)) {
+                    tokio::time::sleep(WRITTEN / 6).await;
+                }
                 server.run_elsewhere()?;
             }
             Road::Shared { url, proxy, left_behind } => {
@@ -99,4 +107,14 @@ impl Site {
         }
         Ok(())
     }
+}
+
+/// When anything below a directory was written last.
+fn newest(dir: &Path) -> Option<SystemTime> {
+    let entries = std::fs::read_dir(dir).ok()?.flatten();
+    let written = entries.filter_map(|entry| match entry.file_type().ok()?.is_dir() {
+        true => newest(&entry.path()),
+        false => entry.metadata().ok()?.modified().ok(),
+    });
+    written.max()
 }
