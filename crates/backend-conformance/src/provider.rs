@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use handbell_backend::{Backend, Class};
-use handbell_protocol::Namespace;
+use handbell_protocol::{Namespace, Topic};
 
 use crate::{Case, Failure};
 
@@ -21,6 +21,11 @@ pub trait Provider: Send + Sync + 'static {
     /// One more process's way to the namespace. Where processes share the log
     /// these are connections of their own, else all have the same handle.
     async fn open(&self, namespace: &Namespace) -> Result<Arc<dyn Backend>, Failure>;
+
+    /// As [`Provider::open`], with this topic shared with outside clients.
+    async fn open_shared(&self, _namespace: &Namespace, _topic: &Topic) -> Result<Arc<dyn Backend>, Failure> {
+        Err(Failure::new("there are no outside clients here"))
+    }
 
     /// The namespace's log as it is found after every process that had it open
     /// was ended by `kill -9` at this moment. Handles from before may go on

@@ -10,7 +10,7 @@ use std::{
 
 use async_trait::async_trait;
 use handbell_backend::{Backend, Class};
-use handbell_protocol::Namespace;
+use handbell_protocol::{Namespace, Topic};
 
 use super::{Lie, backend::Liar};
 use crate::{Case, Failure, Provider};
@@ -48,6 +48,10 @@ impl Provider for Sabotaged {
 
     async fn open(&self, namespace: &Namespace) -> Result<Arc<dyn Backend>, Failure> {
         Ok(self.wrap(self.inner.open(namespace).await?))
+    }
+
+    async fn open_shared(&self, namespace: &Namespace, topic: &Topic) -> Result<Arc<dyn Backend>, Failure> {
+        Ok(self.wrap(self.inner.open_shared(namespace, topic).await?))
     }
 
     async fn crash_and_reopen(&self, namespace: &Namespace) -> Result<Arc<dyn Backend>, Failure> {

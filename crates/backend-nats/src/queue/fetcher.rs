@@ -227,7 +227,7 @@ impl Fetcher {
         let Delivery { raw, reply, count, .. } = delivery;
         let (reply, count) = (reply.clone(), *count);
         let core = &self.end.core;
-        let record = match decode_record(core, self.end.class(), lane, raw) {
+        let record = match decode_record(core.stream(self.end.class(), lane), raw) {
             Ok(record) => record,
             Err(why) => {
                 let stream = &core.stream(self.end.class(), lane).name;

@@ -6,7 +6,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use handbell_backend::{Backend, Class};
 use handbell_backend_conformance::{Case, Failure, Provider};
-use handbell_protocol::{Lane, Namespace};
+use handbell_protocol::{Lane, Namespace, Topic};
 use serde_json::json;
 use tokio::sync::Mutex;
 
@@ -48,6 +48,16 @@ impl Provider for Nats {
         }
         let site = sites.get_mut(name).ok_or_else(|| Failure::new("no server"))?;
         site.open(namespace).await
+    }
+
+    async fn open_shared(&self, namespace: &Namespace, topic: &Topic) -> Result<Arc<dyn Backend>, Failure> {
+        let mut sites = self.sites.lock().await;
+        let name = Self::site_of(namespace);
+        if !sites.contains_key(name) {
+            sites.insert(name.into(), Site::start().await?);
+        }
+        let site = sites.get_mut(name).ok_or_else(|| Failure::new("no server"))?;
+        site.open_with(namespace, [topic.clone()].into()).await
     }
 
     async fn crash_and_reopen(&self, namespace: &Namespace) -> Result<Arc<dyn Backend>, Failure> {

@@ -2,6 +2,7 @@
 //! already, reached through a proxy.
 
 use std::{
+    collections::BTreeSet,
     path::Path,
     sync::Arc,
     time::{Duration, SystemTime},
@@ -10,7 +11,7 @@ use std::{
 use handbell_backend::Backend;
 use handbell_backend_conformance::Failure;
 use handbell_backend_nats::{Options, open};
-use handbell_protocol::Namespace;
+use handbell_protocol::{Namespace, Topic};
 use handbell_test_support::{NatsServer, Proxy, nats_url};
 use serde_json::{Value, json};
 
@@ -45,12 +46,22 @@ impl Site {
     }
 
     pub(crate) async fn open(&mut self, namespace: &Namespace) -> Result<Arc<dyn Backend>, Failure> {
+        self.open_with(namespace, BTreeSet::new()).await
+    }
+
+    /// Opens it with shared topics.
+    pub(crate) async fn open_with(
+        &mut self,
+        namespace: &Namespace,
+        shared: BTreeSet<Topic>,
+    ) -> Result<Arc<dyn Backend>, Failure> {
         let url = match &self.road {
             Road::Own(server) => server.url(),
             Road::Shared { proxy, .. } => proxy.url(),
         };
         let mut options = Options::new(vec![url], namespace.clone());
         options.patience = Some(Duration::from_secs(10));
+        options.shared = shared;
         let backend = Arc::new(open(options).await?) as Arc<dyn Backend>;
         self.open.push(Arc::clone(&backend));
         Ok(backend)
@@ -101,7 +112,9 @@ impl Site {
         }
         let listed = self.api("STREAM.NAMES").await?;
         for name in listed["streams"].as_array().into_iter().flatten().filter_map(Value::as_str) {
-            if name.trim_start_matches("KV_").starts_with(&format!("hb-{namespace}-")) {
+            if name.trim_start_matches("KV_").starts_with(&format!("hb-{namespace}-"))
+                || name.starts_with(&format!("hb-shared-{namespace}="))
+            {
                 self.api(&format!("STREAM.DELETE.{name}")).await?;
             }
         }
