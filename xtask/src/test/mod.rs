@@ -62,7 +62,7 @@ const TIERS: &[Tier] = &[
     Tier {
         name: "nats",
         about: "the suite of backends, outages, clusters and sidecars over a real NATS server",
-        by_default: false,
+        by_default: true,
         steps: &[Step { name: "build", run: steps::build }, Step { name: "nats", run: steps::nats }],
     },
 ];
