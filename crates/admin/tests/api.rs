@@ -196,7 +196,7 @@ async fn agents_are_those_that_members_announce() {
         capabilities: names(&["rust"]),
         sessions: 2,
     };
-    api.member.announce(vec![presence]);
+    api.member.announce(vec![presence.into()]);
     let agent = loop {
         let agents = api.get("/api/v1/agents").await;
         match agents["items"].get(0) {

@@ -4,6 +4,8 @@
 //! batches while it isn't. Each record comes once; what retention has removed
 //! before it was read comes as a gap, in its place.
 
+mod parts;
+
 use std::{
     collections::{HashMap, VecDeque},
     sync::Arc,
@@ -12,6 +14,7 @@ use std::{
 use handbell_backend::{BackendError, Partition, Position, Record, TailSpec, Trimmed};
 use handbell_protocol::Timestamp;
 
+use self::parts::Parts;
 use crate::{
     engine::Engine,
     scan::{Batch, Plan},
@@ -40,20 +43,12 @@ pub(crate) struct Reading {
     /// The slots that are read, among the first `slots_known`.
     mine: Vec<usize>,
     slots_known: usize,
-    partitions: Vec<Option<Part>>,
+    parts: Parts,
     /// What had been removed already when an `Oldest` reading was opened.
     known: HashMap<(i64, u16), u64>,
     /// All up to here is handed out or in `waiting`.
     cursor: u64,
     waiting: VecDeque<Next>,
-}
-
-/// One partition that is read.
-#[derive(Clone, Copy, Debug)]
-struct Part {
-    begin: Begin,
-    /// All up to here is accounted for: read, or told as missing.
-    seen: u64,
 }
 
 #[derive(Debug)]
@@ -74,13 +69,8 @@ impl Reading {
         let wanted = Wanted { topics: spec.topics.clone().into(), bell };
         let listener = Listener::join(&stream, &wanted);
         let begins = begins(engine, &key, spec).await?;
-        let mut partitions = vec![None; usize::from(engine.options.partitions.get())];
-        for (partition, begin) in begins {
-            if let Some(part) = partitions.get_mut(usize::from(partition.0)) {
-                *part = Some(Part { begin, seen: begin.after });
-            }
-        }
-        let cursor = partitions.iter().flatten().map(|part| part.begin.after).min().unwrap_or(engine.end());
+        let parts = Parts::new(engine.options.partitions, begins);
+        let cursor = parts.afters().flatten().min().unwrap_or(engine.end());
         let mut reading = Self {
             engine: Arc::clone(engine),
             stream,
@@ -88,7 +78,7 @@ impl Reading {
             wanted,
             mine: Vec::new(),
             slots_known: 0,
-            partitions,
+            parts,
             known: HashMap::new(),
             cursor,
             waiting: VecDeque::new(),
@@ -160,10 +150,9 @@ impl Reading {
             }
         }
         self.slots_known = state.slots.len();
-        let partitions = &self.partitions;
+        let parts = &self.parts;
         state.look(&self.mine, self.cursor, upto, max, |record| {
-            let part = partitions.get(usize::from(record.position.partition.0)).copied().flatten();
-            part.is_some_and(|part| record.position.offset > part.begin.after)
+            parts.begin(record.position.partition).is_some_and(|begin| record.position.offset > begin.after)
         })
     }
 
@@ -174,7 +163,7 @@ impl Reading {
             class: self.stream.key.class,
             lane: self.stream.key.lane,
             channels: slots.iter().map(|slot| (state.slots[*slot].id, state.slots[*slot].topic.clone())).collect(),
-            partitions: self.partitions.iter().map(|part| part.map(|part| part.begin.after)).collect(),
+            partitions: self.parts.afters().collect(),
             after: self.cursor,
             upto,
             max: BATCH,
@@ -183,9 +172,7 @@ impl Reading {
 
     fn account(&mut self, records: &[Arc<Record>]) {
         for record in records {
-            if let Some(part) = &mut self.partitions[usize::from(record.position.partition.0)] {
-                part.seen = record.position.offset;
-            }
+            self.parts.account(record.position.partition, record.position.offset);
         }
     }
 
@@ -207,8 +194,7 @@ impl Reading {
 
     fn tell_gaps_at_end(&mut self, trims: &[(i64, u16, Trim)], upto: u64) {
         let time = self.engine.end_time();
-        for index in 0..self.partitions.len() {
-            let partition = Partition(u16::try_from(index).unwrap_or(u16::MAX));
+        for partition in self.parts.all() {
             if self.misses(partition, upto + 1, trims) {
                 let to = self.position(partition, upto + 1, time);
                 self.tell_gap(partition, to);
@@ -221,22 +207,21 @@ impl Reading {
     /// far it was removed: where a reading has channels of differing retention,
     /// a gap may be told a record too early, never too late.
     fn misses(&self, partition: Partition, offset: u64, trims: &[(i64, u16, Trim)]) -> bool {
-        let Some(part) = self.partitions.get(usize::from(partition.0)).copied().flatten() else { return false };
-        if part.seen + 1 >= offset {
+        let (Some(begin), Some(seen)) = (self.parts.begin(partition), self.parts.seen(partition)) else { return false };
+        if seen + 1 >= offset {
             return false;
         }
         trims.iter().any(|(channel, of, trim)| {
             *of == partition.0
-                && trim.upto > part.seen
+                && trim.upto > seen
                 && trim.upto > self.known.get(&(*channel, *of)).copied().unwrap_or(0)
-                && part.begin.not_before.is_none_or(|begin| trim.time >= begin)
+                && begin.not_before.is_none_or(|instant| trim.time >= instant)
         })
     }
 
     fn tell_gap(&mut self, partition: Partition, to: Position) {
-        let Some(part) = &mut self.partitions[usize::from(partition.0)] else { return };
-        let seen = part.seen;
-        part.seen = to.offset - 1;
+        let Some(seen) = self.parts.seen(partition) else { return };
+        self.parts.account(partition, to.offset - 1);
         let from = self.position(partition, seen + 1, to.time);
         self.waiting.push_back(Next::Gap(Trimmed { from, to, count: None }));
     }
@@ -250,7 +235,7 @@ impl Reading {
         let state = self.stream.lock();
         for slot in &state.slots {
             for (partition, trim) in &slot.trims {
-                if self.partitions[usize::from(*partition)].is_some_and(|part| part.begin.oldest) {
+                if self.parts.begin(Partition(*partition)).is_some_and(|begin| begin.oldest) {
                     self.known.insert((slot.id, *partition), trim.upto);
                 }
             }

@@ -44,5 +44,5 @@ pub use counts::Counts;
 pub use group_info::GroupInfo;
 pub use mailbox::Mailbox;
 pub use member::Member;
-pub use members::{MemberId, MemberInfo, Presence, Signal, View};
+pub use members::{Agents, MemberId, MemberInfo, Presence, Signal, View};
 pub use options::{DirectSpec, FanoutSpec, MemberOptions};

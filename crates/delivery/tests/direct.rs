@@ -136,7 +136,7 @@ async fn an_answer_finds_the_session_that_called_on_whichever_member_it_is() {
     let mut others =
         vec![Session::direct(&a, direct("/a", "1"), 0).await, Session::direct(&b, direct("/a", "2"), 0).await];
     let mut caller = Session::direct(&b, direct("/a", "3"), 0).await;
-    b.announce(vec![Presence { agent: agent("/a"), pools: vec![], capabilities: vec![], sessions: 2 }]);
+    b.announce(vec![Presence { agent: agent("/a"), pools: vec![], capabilities: vec![], sessions: 2 }.into()]);
     until("a sees the agent at b", || a.view().has_agent(b.id(), &agent("/a"))).await;
     for n in 0..20 {
         let topic = inbox::reply_topic(&agent("/a"));

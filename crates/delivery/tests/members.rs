@@ -15,7 +15,7 @@ async fn what_one_member_announces_the_others_see() {
     let backend = backend().await;
     let (a, b) = (member(&backend).await, member(&backend).await);
     assert!(!b.view().agent_present(&agent("/x")));
-    a.announce(vec![presence("/x")]);
+    a.announce(vec![presence("/x").into()]);
     assert!(a.view().agent_present(&agent("/x")), "oneself sees it at once");
     until("b sees the agent", || b.view().agent_present(&agent("/x"))).await;
     assert!(b.view().pool_present(&segment("builders")) && b.view().capability_present(&segment("rust")));
@@ -28,7 +28,7 @@ async fn what_one_member_announces_the_others_see() {
 async fn one_that_joins_knows_at_once_who_is_there() {
     let backend = backend().await;
     let a = member(&backend).await;
-    a.announce(vec![presence("/x")]);
+    a.announce(vec![presence("/x").into()]);
     let witness = member(&backend).await;
     until("the announcement is stored", || witness.view().agent_present(&agent("/x"))).await;
     let b = member(&backend).await;
@@ -51,7 +51,7 @@ async fn a_clean_leave_is_seen_before_the_lease_ends() {
 async fn a_crashed_member_is_there_until_its_lease_ends() {
     let backend = backend().await;
     let (a, b) = (member(&backend).await, member(&backend).await);
-    b.announce(vec![presence("/x")]);
+    b.announce(vec![presence("/x").into()]);
     until("a sees the agent", || a.view().agent_present(&agent("/x"))).await;
     drop(b);
     assert!(a.view().agent_present(&agent("/x")));

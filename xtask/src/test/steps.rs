@@ -39,7 +39,16 @@ pub(super) fn nats(repo: &Repo) -> Result<(), Problem> {
     let nats = runtimes::prepare_nats(repo)?;
     let packages = ["-p", "handbell-backend-nats", "-p", "integration-tests", "--features", "integration-tests/nats"];
     let mut command = repo.cargo(["test", "--locked", "--no-fail-fast"]);
-    command.args(packages).args(["--test", "conformance", "--test", "nats", "--test", "nats_shared"]);
+    command.args(packages).args([
+        "--test",
+        "conformance",
+        "--test",
+        "nats",
+        "--test",
+        "nats_faults",
+        "--test",
+        "nats_shared",
+    ]);
     command.env("HANDBELL_TEST_BINARY", repo.handbell());
     command.env("HANDBELL_TEST_NATS_SERVER", &nats.server).env("HANDBELL_TEST_NATS_PYTHON", &nats.python);
     shell::run(&mut command)

@@ -233,7 +233,7 @@ async fn who_is_there_is_known_to_all(bench: Bench) -> Outcome {
             sessions: 1,
         })
     };
-    two.announce(vec![presence("/b")?]);
+    two.announce(vec![presence("/b")?.into()]);
     let (name, pool, capability) = (agent("/b")?, &segments(&["p"])?[0], &segments(&["c"])?[0]);
     let sees = |member: &Member, there: bool| {
         let view = member.view();
@@ -245,7 +245,7 @@ async fn who_is_there_is_known_to_all(bench: Bench) -> Outcome {
     ensure!(one.view().has_agent(two.id(), &name), "the agent is not seen where it is");
     two.announce(vec![]);
     eventually("both see that it has gone", || async { Ok(sees(&one, false) && sees(&two, false)) }).await?;
-    two.announce(vec![presence("/b")?]);
+    two.announce(vec![presence("/b")?.into()]);
     eventually("it is back", || async { Ok(sees(&one, true)) }).await?;
     // Killed: missed when its lease ends.
     plug.pull();

@@ -52,7 +52,7 @@ fn session(nonce: &str) -> Outcome<DirectSpec> {
 /// Lets every member know where `/caller` is.
 async fn announce(at: &Member, seen_by: &[&Member]) -> Outcome {
     let name = agent("/caller")?;
-    at.announce(vec![Presence { agent: name.clone(), pools: vec![], capabilities: vec![], sessions: 1 }]);
+    at.announce(vec![Presence { agent: name.clone(), pools: vec![], capabilities: vec![], sessions: 1 }.into()]);
     eventually("the caller is seen", || async {
         Ok(seen_by.iter().all(|member| member.view().has_agent(at.id(), &name)))
     })

@@ -46,8 +46,8 @@ impl Member {
     }
 
     /// Says who is attached here now, those within their resume window too.
-    pub fn announce(&self, agents: Vec<Presence>) {
-        self.0.members.announce(agents);
+    pub fn announce(&self, agents: Vec<Arc<Presence>>) {
+        self.0.members.announce(agents.into());
     }
 
     /// Who is there.

@@ -29,6 +29,36 @@ pub struct Presence {
     pub sessions: u32,
 }
 
+/// Who is attached to a member, in the order of their names, once each.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Vec<Arc<Presence>>")]
+pub struct Agents(Vec<Arc<Presence>>);
+
+impl From<Vec<Arc<Presence>>> for Agents {
+    fn from(mut agents: Vec<Arc<Presence>>) -> Self {
+        agents.sort_by(|a, b| a.agent.cmp(&b.agent));
+        agents.dedup_by(|a, b| a.agent == b.agent);
+        Self(agents)
+    }
+}
+
+impl Agents {
+    /// All of them, by name.
+    pub fn iter(&self) -> impl Iterator<Item = &Presence> {
+        self.0.iter().map(Arc::as_ref)
+    }
+
+    /// Whether that agent is among them.
+    #[must_use]
+    pub fn contains(&self, agent: &AgentName) -> bool {
+        self.0.binary_search_by(|presence| presence.agent.cmp(agent)).is_ok()
+    }
+
+    pub(crate) fn len(&self) -> u32 {
+        u32::try_from(self.0.len()).unwrap_or(u32::MAX)
+    }
+}
+
 /// A word to all members, best effort.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Signal {
@@ -44,8 +74,8 @@ pub(crate) struct Beat {
     pub member: MemberId,
     /// Grows with each heartbeat, so that a late one changes nothing.
     pub n: u64,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub agents: Arc<Vec<Presence>>,
+    #[serde(default, skip_serializing_if = "no_agents")]
+    pub agents: Arc<Agents>,
     /// The groups that it has consumers of.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub groups: BTreeSet<Segment>,
@@ -58,6 +88,10 @@ pub(crate) struct Beat {
     /// Its last word.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub leaving: bool,
+}
+
+fn no_agents(agents: &Arc<Agents>) -> bool {
+    agents.len() == 0
 }
 
 /// A word from one member to another about a partition.

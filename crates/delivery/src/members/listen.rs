@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep_until};
 use super::{
     beat::{Beat, Handover, Signal, topic},
     shell::Shared,
-    speak::PARTITION,
+    speak::{self, PARTITION},
 };
 use crate::backoff::Backoff;
 
@@ -83,6 +83,7 @@ impl Listener {
         let mut changed = false;
         for record in records {
             match record.topic.as_str() {
+                topic::HEARTBEAT if speak::is_by(record, &self.shared.id) => {}
                 topic::HEARTBEAT => {
                     changed |= read::<Beat>(record).is_some_and(|beat| self.shared.roster().hear(beat, now));
                 }

@@ -11,7 +11,7 @@ mod speak;
 mod view;
 
 pub(crate) use beat::Handover;
-pub use beat::{Presence, Signal};
+pub use beat::{Agents, Presence, Signal};
 pub use handbell_groups::MemberId;
 pub(crate) use shell::Members;
 pub use view::{MemberInfo, View};

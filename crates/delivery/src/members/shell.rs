@@ -16,7 +16,7 @@ use tokio::sync::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    MemberId, Presence, Signal, View,
+    Agents, MemberId, Signal, View,
     beat::{Beat, Handover},
     listen, speak,
     view::Roster,
@@ -109,12 +109,8 @@ impl Members {
         self.shared.view.subscribe()
     }
 
-    pub(crate) fn announce(&self, agents: Vec<Presence>) {
-        self.shared.change_own(|beat| {
-            if *beat.agents != agents {
-                beat.agents = Arc::new(agents);
-            }
-        });
+    pub(crate) fn announce(&self, agents: Agents) {
+        self.shared.change_own(|beat| beat.agents = Arc::new(agents));
     }
 
     /// From now on this member takes no new work.

@@ -1,9 +1,10 @@
 //! The task that says what this member has to say: its heartbeat in time and
-//! at each change, and single words as they come.
+//! at each change (those that follow quickly share one), and single words as
+//! they come.
 
 use std::sync::Arc;
 
-use handbell_backend::{Class, Headers, Outgoing, Partition, PublishError};
+use handbell_backend::{Class, Headers, Outgoing, Partition, PublishError, Record};
 use handbell_protocol::{
     Envelope, Priority, Timestamp, Topic,
     event::{Event, Routing},
@@ -11,10 +12,11 @@ use handbell_protocol::{
 use serde::Serialize;
 use tokio::{
     sync::mpsc,
-    time::{MissedTickBehavior, interval},
+    time::{Instant, MissedTickBehavior, interval, sleep_until},
 };
 
 use super::{
+    MemberId,
     beat::topic,
     shell::{Shared, Word},
 };
@@ -23,6 +25,9 @@ use crate::backoff::Backoff;
 /// All members speak in one partition, so that each hears the others in order.
 pub(super) const PARTITION: Partition = Partition(0);
 
+/// What stands before the member in the ID of what it says.
+const SPEAKER: &str = "member-";
+
 /// How many words go in one batch.
 const BATCH: usize = 256;
 
@@ -30,13 +35,21 @@ pub(super) async fn run(shared: Arc<Shared>, mut words: mpsc::Receiver<Word>) {
     let mut ticks = interval(shared.heartbeat);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut backoff = Backoff::new("speak to other members");
-    let mut said = Vec::new();
+    let (mut said, mut pending, mut quiet_until) = (Vec::new(), false, Instant::now());
     loop {
-        let result = tokio::select! {
-            _ = words.recv_many(&mut said, BATCH) => say(&shared, said.drain(..)).await,
-            () = shared.changed.notified() => beat(&shared).await,
-            _ = ticks.tick() => beat(&shared).await,
+        let beats = tokio::select! {
+            _ = words.recv_many(&mut said, BATCH) => false,
+            () = shared.changed.notified(), if !pending => {
+                pending = true;
+                continue;
+            }
+            () = sleep_until(quiet_until), if pending => true,
+            _ = ticks.tick() => true,
         };
+        let result = if beats { beat(&shared).await } else { say(&shared, said.drain(..)).await };
+        if beats {
+            (pending, quiet_until) = (false, Instant::now() + shared.roster().quiet());
+        }
         match result {
             Ok(()) => backoff.worked(),
             Err(error) => backoff.wait(&error).await,
@@ -68,9 +81,14 @@ async fn publish(shared: &Shared, batch: Vec<Outgoing>) -> Result<(), PublishErr
     receipts.await.into_iter().try_for_each(|receipt| receipt.map(drop))
 }
 
+/// Whether that member said it: what it says itself it need not read.
+pub(super) fn is_by(record: &Record, member: &MemberId) -> bool {
+    record.envelope.event.id.strip_prefix(SPEAKER) == Some(member.as_str())
+}
+
 fn outgoing(shared: &Shared, topic: &str, payload: &impl Serialize) -> Result<Outgoing, PublishError> {
     let topic = Topic::parse(topic).expect("the topics of class members are names");
-    let id = format!("member-{}", shared.id);
+    let id = format!("{SPEAKER}{}", shared.id);
     let event = Event {
         correlation_id: id.clone(),
         id,

@@ -12,13 +12,15 @@ use std::{
 use handbell_backend::Partition;
 use handbell_protocol::{AgentName, Segment, Topic};
 
-use super::{MemberId, Presence, beat::Beat};
+use super::{Agents, MemberId, Presence, beat::Beat};
+
+/// How much longer a heartbeat is waited with for each agent that it names.
+const EACH: Duration = Duration::from_micros(100);
 
 /// Who is there, at one moment.
 #[derive(Clone, Debug, Default)]
 pub struct View {
     members: BTreeMap<MemberId, MemberInfo>,
-    agents: HashSet<AgentName>,
     pools: HashSet<Segment>,
     capabilities: HashSet<Segment>,
 }
@@ -27,7 +29,7 @@ pub struct View {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MemberInfo {
     /// Who is attached to it.
-    pub agents: Arc<Vec<Presence>>,
+    pub agents: Arc<Agents>,
     /// The groups that it has consumers of.
     pub groups: BTreeSet<Segment>,
     /// The shared topics that it would forward.
@@ -73,7 +75,7 @@ impl View {
     /// Whether an agent is attached anywhere.
     #[must_use]
     pub fn agent_present(&self, agent: &AgentName) -> bool {
-        self.agents.contains(agent)
+        self.members.values().any(|member| member.agents.contains(agent))
     }
 
     /// Whether an agent of that pool is attached anywhere.
@@ -91,7 +93,7 @@ impl View {
     /// Whether a member is there and has that agent.
     #[must_use]
     pub fn has_agent(&self, member: &MemberId, agent: &AgentName) -> bool {
-        self.member(member).is_some_and(|info| info.agents.iter().any(|presence| presence.agent == *agent))
+        self.member(member).is_some_and(|info| info.agents.contains(agent))
     }
 
     /// The members that share a group's work.
@@ -112,13 +114,9 @@ impl View {
 
     /// A view of one member.
     #[cfg(test)]
-    pub(crate) fn with_member(id: &str, agents: Vec<Presence>) -> Self {
-        let info = MemberInfo {
-            agents: Arc::new(agents),
-            groups: BTreeSet::new(),
-            forwards: BTreeSet::new(),
-            draining: false,
-        };
+    pub(crate) fn with_member(id: &str, agents: Vec<Arc<Presence>>) -> Self {
+        let (groups, forwards) = (BTreeSet::new(), BTreeSet::new());
+        let info = MemberInfo { agents: Arc::new(agents.into()), groups, forwards, draining: false };
         Self::of(BTreeMap::from([(id.into(), info)]))
     }
 
@@ -132,7 +130,6 @@ impl View {
     fn of(members: BTreeMap<MemberId, MemberInfo>) -> Self {
         let mut view = Self { members, ..Self::default() };
         for presence in view.members.values().flat_map(|member| member.agents.iter()) {
-            view.agents.insert(presence.agent.clone());
             view.pools.extend(presence.pools.iter().cloned());
             view.capabilities.extend(presence.capabilities.iter().cloned());
         }
@@ -177,6 +174,13 @@ impl Roster {
     pub(crate) fn beat(&mut self) -> Beat {
         self.own.n += 1;
         self.own.clone()
+    }
+
+    /// How long to wait after a heartbeat before another one tells of changes:
+    /// the more agents it names, the longer, so that a crowd that comes at
+    /// once is told in few of them.
+    pub(crate) fn quiet(&self) -> Duration {
+        (EACH * self.own.agents.len()).min(self.lease / 8)
     }
 
     /// Takes a heartbeat in; tells whether the view differs.
@@ -344,7 +348,7 @@ mod tests {
         let agent = AgentName::parse("/x").unwrap();
         let pool = Segment::parse("builders").unwrap();
         let presence = Presence { agent: agent.clone(), pools: vec![pool.clone()], capabilities: vec![], sessions: 1 };
-        a.hear(Beat { agents: Arc::new(vec![presence]), ..beat("b", 1) }, now);
+        a.hear(Beat { agents: Arc::new(vec![presence.into()].into()), ..beat("b", 1) }, now);
         assert!(a.view().agent_present(&agent) && a.view().pool_present(&pool));
         assert!(a.view().has_agent(&"b".into(), &agent) && !a.view().has_agent(&"a".into(), &agent));
         assert!(!a.view().capability_present(&pool));

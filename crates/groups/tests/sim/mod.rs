@@ -11,7 +11,6 @@ pub(crate) mod log;
 pub(crate) mod outputs;
 pub(crate) mod plan;
 pub(crate) mod process;
-pub(crate) mod random;
 pub(crate) mod scene;
 pub(crate) mod world;
 

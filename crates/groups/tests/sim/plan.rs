@@ -9,7 +9,9 @@ use handbell_protocol::{
     frame::{Order, RetryPolicy},
 };
 
-use super::{Act, Settings, Spec, World, random::Random};
+use handbell_test_support::Random;
+
+use super::{Act, Settings, Spec, World};
 
 /// How a run ended.
 pub(crate) struct Outcome {
@@ -123,7 +125,7 @@ fn act(random: &mut Random, mood: Mood) -> Act {
 }
 
 fn misfortune(random: &mut Random, world: &mut World, mood: Mood, at: u64) {
-    let pick = random.next();
+    let pick = random.draw();
     let victim = move |world: &World| {
         let living: Vec<_> = world.living().into_iter().filter(|i| !world.processes[*i].draining).collect();
         (!living.is_empty()).then(|| living[(pick % living.len() as u64) as usize])

@@ -17,12 +17,13 @@ use handbell_protocol::{
     frame::{Backoff, Order, RetryPolicy},
 };
 
+use handbell_test_support::Random;
+
 use super::{
     check::Told,
     event::{Act, Event, Spec},
     log::Broker,
     process::Process,
-    random::Random,
 };
 
 /// How long a silent member counts as there.
@@ -504,7 +505,7 @@ impl World {
         let weight = |partition: u16, id: &MemberId| {
             let mut random =
                 Random::new(u64::from(partition) << 32 | id.as_str()[1..].parse::<u64>().expect("m and a number"));
-            random.next()
+            random.draw()
         };
         let owner = |partition: u16| able.iter().max_by_key(|p| weight(partition, &p.id)).map(|p| p.id.clone());
         let owners =

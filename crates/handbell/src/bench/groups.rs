@@ -5,15 +5,13 @@ use std::time::Instant;
 use serde_json::{Value as Json, json};
 
 use super::{
-    Target, consume,
-    figures::{Rounds, rounded},
+    Target,
+    figures::rounded,
     link::Link,
     load::Load,
     plan::Plan,
-    process::Spent,
-    publish,
     report::Progress,
-    throughput::joined,
+    spread::{Receivers, rounds},
     way::Way,
 };
 use crate::failure::Failure;
@@ -39,40 +37,15 @@ async fn of(plan: &Plan, progress: &Progress, way: Way, groups: usize) -> Result
     let target = Target::start(plan).await?;
     let name = format!("bench-{}-{}-{groups}", plan.run, way as u8);
     let load = Load::new(&format!("bench.groups.{name}"), plan.size(), 64);
-    let mut publisher = Link::open(target.place(), "/bench/publisher").await?;
     let begun = Instant::now();
-    let mut links = joined_groups(&target, way, &load, &name, groups).await?;
+    let links = joined_groups(&target, way, &load, &name, groups).await?;
     let made = begun.elapsed();
-    let (mut per_second, mut spent) = (Rounds::default(), Spent::default());
-    let mut rate = GUESS;
-    for round in 0..=plan.rounds {
-        progress.round(round, plan.rounds + 1);
-        let events = ((rate * plan.seconds) as u64 / groups as u64).max(2);
-        let deliveries = events * groups as u64;
-        let (before, begun) = (target.usage(), Instant::now());
-        let take = |(link, of): (Link, usize)| {
-            let load = load.clone();
-            tokio::spawn(async move { Ok((consume::take(link, load, events * of as u64).await?.0, of)) })
-        };
-        let taking: Vec<_> = links.into_iter().map(take).collect();
-        publisher = joined(tokio::spawn(publish::saturate(publisher, load.clone(), events)).await)?;
-        links = Vec::new();
-        for taken in taking {
-            links.push(joined(taken.await)?);
-        }
-        rate = deliveries as f64 / begun.elapsed().as_secs_f64();
-        if round > 0 {
-            per_second.add(rate);
-            spent.add(before, target.usage(), deliveries);
-        }
-    }
+    let receivers = Receivers { links, guess: GUESS, fewest: 2 };
+    let mut row = rounds(plan, progress, &target, &load, receivers).await?;
     target.end().await;
-    let mut row = json!({
-        "case": format!("{groups} × {}", way.name()), "size": plan.size(), "groups": groups,
-        "make_ms": rounded(made.as_secs_f64() * 1e3 / groups as f64),
-        "deliveries_per_second": per_second.json(),
-    });
-    spent.tell(&mut row);
+    row["case"] = json!(format!("{groups} × {}", way.name()));
+    row["groups"] = json!(groups);
+    row["make_ms"] = json!(rounded(made.as_secs_f64() * 1e3 / groups as f64));
     Ok(row)
 }
 

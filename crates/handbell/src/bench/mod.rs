@@ -22,6 +22,7 @@ mod process;
 mod publish;
 mod report;
 mod request;
+mod spread;
 mod start;
 mod throughput;
 mod way;

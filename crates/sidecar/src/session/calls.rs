@@ -1,20 +1,18 @@
 //! Requests from the caller's side: open calls, their deadlines and answers.
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    hash::{DefaultHasher, Hasher as _},
-    sync::Arc,
-    time::Duration,
-};
+mod open;
+
+use std::{sync::Arc, time::Duration};
 
 use handbell_backend::{Headers, Outgoing, PublishError, Stored, header};
-use handbell_delivery::{self as carried, Answer, ConsumerKey, Delivered, Verdict, inbox::CALLER_MEMBER};
+use handbell_delivery::{Answer, Call as Carried, ConsumerKey, Delivered, Verdict, inbox::CALLER_MEMBER};
 use handbell_protocol::{
     Envelope, Json, Target, Timestamp,
     event::{Cause, Destination, Draft},
     frame::{Cancel, FrameError, Reply, ReplyStatus, Request, ServerFrame},
 };
 
+pub(super) use self::open::Calls;
 use super::{
     DIRECT, Directory, Effect, Now, Session, Ticket,
     deliveries::{Frame, Lineage},
@@ -32,8 +30,6 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const AGAIN: Duration = Duration::from_millis(250);
 /// The longest default that travels with its request, in bytes.
 const LONGEST_DEFAULT: usize = 4_096;
-/// So many closed calls are known, so that a late answer isn't taken for a lost one.
-const CLOSED: usize = 1_024;
 
 /// An open call.
 #[derive(Debug)]
@@ -127,47 +123,6 @@ impl Call {
     }
 }
 
-/// The open calls of a session by name, and the requests whose calls were
-/// closed last.
-#[derive(Debug, Default)]
-pub(super) struct Calls {
-    open: BTreeMap<String, Call>,
-    /// Digests of their IDs.
-    closed: VecDeque<u64>,
-}
-
-impl Calls {
-    pub(super) fn next_deadline(&self) -> Option<Duration> {
-        self.open.values().map(Call::wakes_at).min()
-    }
-
-    /// The request was refused, or is in doubt: then somebody may have answered.
-    pub(super) fn forget(&mut self, seq: u64) -> Option<Delivered> {
-        let name = self.of_seq(seq)?.name.clone();
-        self.open.remove(&name)?.early
-    }
-
-    /// Whether there is no room for that call.
-    pub(super) fn are_full(&self, call: &Call, most: usize) -> bool {
-        self.open.len() >= most && !self.open.contains_key(&call.name)
-    }
-
-    fn of_seq(&mut self, seq: u64) -> Option<&mut Call> {
-        self.open.values_mut().find(|call| call.seq == seq)
-    }
-
-    fn note_closed(&mut self, request: &str) {
-        self.closed.push_back(digest(request));
-        if self.closed.len() > CLOSED {
-            self.closed.pop_front();
-        }
-    }
-
-    fn was_closed(&self, request: &str) -> bool {
-        self.closed.contains(&digest(request))
-    }
-}
-
 impl Session {
     pub(super) fn request(&mut self, now: Now, directory: &dyn Directory, request: Request) {
         let mut call = Call::of(&request);
@@ -182,7 +137,7 @@ impl Session {
             }
             _ => {}
         }
-        if self.calls.open.get(&call.name).is_some_and(|open| open.seq != call.seq) {
+        if self.calls.get(&call.name).is_some_and(|open| open.seq != call.seq) {
             let reason = format!("call {:?} is open already; name each open call differently", call.name);
             let error = FrameError { seq: Some(call.seq), call: Some(call.name), ..fault("request", reason) };
             return self.bad_frame(error);
@@ -209,7 +164,7 @@ impl Session {
             call.waiting = Some(Waiting { until, look: now.mono + PRESENCE_LOOK, ticket, records });
         }
         if !closed {
-            self.calls.open.insert(call.name.clone(), call);
+            self.calls.insert(call);
         }
     }
 
@@ -226,10 +181,8 @@ impl Session {
 
     /// Deadlines, and targets that have come or stay away.
     pub(super) fn calls_due(&mut self, now: Now, directory: &dyn Directory) {
-        let due: Vec<String> =
-            self.calls.open.values().filter(|call| call.wakes_at() <= now.mono).map(|call| call.name.clone()).collect();
-        for name in due {
-            let Some(call) = self.calls.open.get_mut(&name) else { continue };
+        for name in self.calls.due(now) {
+            let Some(call) = self.calls.get_mut(&name) else { continue };
             if let Some(waiting) = call.waiting.take() {
                 let (nobody, effect) = look(waiting, call.target.as_ref(), now, directory);
                 if nobody {
@@ -253,11 +206,11 @@ impl Session {
 
     /// Stores how a call ended, unless an answer is stored already.
     fn conclude(&mut self, now: Now, name: &str, how: Answer) {
-        let Some(call) = self.calls.open.get_mut(name) else { return };
+        let Some(call) = self.calls.get_mut(name) else { return };
         call.due = now.mono + PATIENCE;
         let (Some(request), false) = (call.request.clone(), matches!(call.end, End::Storing(_))) else { return };
         call.end = End::Storing(how);
-        let carried = carried::Call {
+        let carried = Carried {
             name: call.name.clone(),
             caller: self.agent.clone(),
             deadline: call.deadline_at,
@@ -278,7 +231,7 @@ impl Session {
         result: Result<Stored, PublishError>,
     ) {
         let of_request = |call: &&mut Call| call.request.as_ref().is_some_and(|cause| cause.id == request);
-        let Some(call) = self.calls.open.get_mut(name).filter(of_request) else { return };
+        let Some(call) = self.calls.get_mut(name).filter(of_request) else { return };
         let End::Storing(how) = call.end else { return };
         match result {
             Ok(Stored { duplicate: true, .. }) => {
@@ -301,7 +254,7 @@ impl Session {
 
     /// Ends a call without an answer from anybody.
     fn close_call(&mut self, name: &str, how: Answer) {
-        let Some(call) = self.calls.open.remove(name) else { return };
+        let Some(call) = self.calls.remove(name) else { return };
         let default = call.default.filter(|_| how != Answer::Cancelled);
         let status = if default.is_some() { ReplyStatus::Default } else { status_of(how) };
         let payload = default.unwrap_or_default();
@@ -327,7 +280,7 @@ impl Session {
         #[cfg(feature = "sabotage")]
         let closed = closed && !self.sabotaged(super::Sabotage::SecondReply);
         let ours = |call: &Call| call.request.as_ref().map(|cause| cause.id.as_str()) == request;
-        match self.calls.open.get_mut(&name) {
+        match self.calls.get_mut(&name) {
             Some(call) if ours(call) && !call.published => {
                 call.early = Some(answer);
                 return;
@@ -338,7 +291,7 @@ impl Session {
                 return self.back_up(&name, &answer);
             }
             Some(call) if ours(call) => {
-                self.calls.open.remove(&name);
+                self.calls.remove(&name);
             }
             // The name was given again: this is the answer to the call before.
             Some(_) => return self.drop_answer(&answer),
@@ -390,7 +343,7 @@ impl Session {
     }
 
     pub(super) fn cancel(&mut self, now: Now, cancel: Cancel) {
-        let Some(call) = self.calls.open.get_mut(&cancel.call) else {
+        let Some(call) = self.calls.get_mut(&cancel.call) else {
             let reason = format!("no call {:?} is open", cancel.call);
             return self.bad_frame(FrameError { call: Some(cancel.call), ..fault("cancel", reason) });
         };
@@ -415,13 +368,6 @@ fn status_of(how: Answer) -> ReplyStatus {
         Answer::NoResponders => ReplyStatus::NoResponders,
         Answer::Cancelled => ReplyStatus::Cancelled,
     }
-}
-
-/// Stands for a request's ID, which is longer.
-fn digest(request: &str) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    hasher.write(request.as_bytes());
-    hasher.finish()
 }
 
 /// A default as a header's value, so that it can stand in where this session

@@ -2,7 +2,7 @@
 //! the last ones that it has, since they may still be named as a cause.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{HashMap, VecDeque},
     sync::Arc,
 };
 
@@ -116,8 +116,8 @@ pub(super) enum State {
 pub(super) struct Deliveries {
     secret: [u8; 32],
     count: u64,
-    held: BTreeMap<Box<str>, Held>,
-    by_token: BTreeMap<Token, Box<str>>,
+    held: HashMap<Box<str>, Box<Held>>,
+    by_token: HashMap<Token, Box<str>>,
     /// Settled ones, the last at the end.
     past: VecDeque<(Box<str>, Lineage)>,
 }
@@ -125,7 +125,7 @@ pub(super) struct Deliveries {
 impl Deliveries {
     /// `secret` makes the IDs unguessable.
     pub(super) fn new(secret: [u8; 32]) -> Self {
-        Self { secret, count: 0, held: BTreeMap::new(), by_token: BTreeMap::new(), past: VecDeque::new() }
+        Self { secret, count: 0, held: HashMap::new(), by_token: HashMap::new(), past: VecDeque::new() }
     }
 
     /// Takes a delivery into the agent's hands and names it.
@@ -146,7 +146,7 @@ impl Deliveries {
             doubtful: None,
             number: self.count,
         };
-        self.held.insert(id.clone(), held);
+        self.held.insert(id.clone(), Box::new(held));
         id
     }
 
@@ -154,7 +154,8 @@ impl Deliveries {
     /// that says the same; whether there was one.
     pub(super) fn adopt(&mut self, call: &str, token: Token) -> bool {
         let of_call = |held: &Held| matches!(&held.frame, Frame::Reply(reply) if reply.call == call);
-        let found = self.held.iter_mut().find(|(_, held)| held.token.is_none() && of_call(held));
+        let fit = self.held.iter_mut().filter(|(_, held)| held.token.is_none() && of_call(held));
+        let found = fit.min_by_key(|(_, held)| held.number);
         let Some((id, held)) = found else { return false };
         held.token = Some(token);
         self.by_token.insert(token, id.clone());
@@ -173,7 +174,7 @@ impl Deliveries {
     /// Whether the delivery is such a reply.
     pub(super) fn disown(&mut self, id: &str) -> bool {
         let is_reply = |held: &Held| matches!((&held.frame, &held.state), (Frame::Reply(_), State::Out));
-        let found = self.held.get(id).is_some_and(is_reply);
+        let found = self.held.get(id).is_some_and(|held| is_reply(held));
         if found {
             self.release(id);
         }
@@ -182,12 +183,12 @@ impl Deliveries {
 
     /// A delivery in the agent's hands.
     pub(super) fn get(&mut self, id: &str) -> Option<&mut Held> {
-        self.held.get_mut(id)
+        self.held.get_mut(id).map(Box::as_mut)
     }
 
     /// A delivery that no verdict is under way for.
     pub(super) fn open(&mut self, id: &str) -> Option<&mut Held> {
-        self.held.get_mut(id).filter(|held| matches!(held.state, State::Out))
+        self.get(id).filter(|held| matches!(held.state, State::Out))
     }
 
     /// Whether a verdict that came before is being stored: it answers for this
@@ -226,7 +227,8 @@ impl Deliveries {
 
     /// Takes a delivery out of the agent's hands; it can still be a cause.
     pub(super) fn let_go(&mut self, id: &str) -> Option<LetGo> {
-        let (id, Held { key, token, frame, lineage, state, .. }) = self.held.remove_entry(id)?;
+        let (id, held) = self.held.remove_entry(id)?;
+        let Held { key, token, frame, lineage, state, .. } = *held;
         if let Some(token) = token {
             self.by_token.remove(&token);
         }

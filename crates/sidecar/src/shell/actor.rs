@@ -161,14 +161,14 @@ impl Actor {
     fn turned(&mut self, turn: Turn) {
         let now = self.clock.now().mono;
         match turn {
-            Turn::Wrote => {
+            Turn::Moved { frames, wrote } => {
                 if let Some(socket) = &mut self.socket {
-                    socket.liveness.progressed(!socket.outbox.is_empty(), now);
-                }
-            }
-            Turn::Frames(frames) => {
-                if let Some(socket) = &mut self.socket {
-                    socket.liveness.heard();
+                    if wrote {
+                        socket.liveness.progressed(!socket.outbox.is_empty(), now);
+                    }
+                    if !frames.is_empty() {
+                        socket.liveness.heard();
+                    }
                 }
                 self.frames(frames);
             }

@@ -48,8 +48,7 @@ async fn converse(mut wire: Box<Wire>, max_outbox: usize) {
         let read = outbox.bytes() < max_outbox;
         match wire.turn(&mut outbox, read).await {
             Turn::Lost => return,
-            Turn::Wrote => {}
-            Turn::Frames(frames) => {
+            Turn::Moved { frames, .. } => {
                 for frame in frames {
                     match frame {
                         Incoming::Text(text) => outbox.message(Message::Text(text)),

@@ -82,8 +82,7 @@ async fn first_frame(wire: &mut Wire) -> Option<(Incoming, Vec<Incoming>)> {
     loop {
         match wire.turn(&mut outbox, true).await {
             Turn::Lost => return None,
-            Turn::Wrote => {}
-            Turn::Frames(frames) => {
+            Turn::Moved { frames, .. } => {
                 let mut frames = frames.into_iter().skip_while(|frame| matches!(frame, Incoming::Pong));
                 match frames.next() {
                     Some(Incoming::Closed) => return None,

@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use handbell_delivery::Presence;
@@ -28,6 +28,10 @@ pub(super) struct Registry(Mutex<Sessions>);
 #[derive(Debug, Default)]
 struct Sessions {
     all: HashMap<String, Entry>,
+    /// The sessions of each agent.
+    of_agent: HashMap<AgentName, Vec<String>>,
+    /// What is told of each agent.
+    present: BTreeMap<AgentName, Arc<Presence>>,
     /// Those without a socket, in the order in which they lost it.
     waiting: BTreeMap<u64, String>,
     turns: HashMap<String, u64>,
@@ -42,19 +46,47 @@ impl Sessions {
     }
 }
 
+impl Sessions {
+    /// Tells `tell` who is there, where that differs for `agent` now. Within
+    /// the lock, so that a later change is told later.
+    fn tell(&mut self, agent: &AgentName, tell: impl FnOnce(Vec<Arc<Presence>>)) {
+        match self.of_agent.get(agent).filter(|sessions| !sessions.is_empty()) {
+            Some(sessions) => {
+                let entries = sessions.iter().filter_map(|session| self.all.get(session));
+                self.present.insert(agent.clone(), Arc::new(presence(agent, entries)));
+            }
+            None => {
+                self.of_agent.remove(agent);
+                self.present.remove(agent);
+            }
+        }
+        tell(self.present.values().cloned().collect());
+    }
+}
+
 impl Registry {
     fn locked(&self) -> std::sync::MutexGuard<'_, Sessions> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn add(&self, session: String, entry: Entry) {
-        self.locked().all.insert(session, entry);
+    /// A session begins; `tell` hears who is there now.
+    pub(super) fn add(&self, session: String, entry: Entry, tell: impl FnOnce(Vec<Arc<Presence>>)) {
+        let mut sessions = self.locked();
+        let agent = entry.agent.clone();
+        sessions.of_agent.entry(agent.clone()).or_default().push(session.clone());
+        sessions.all.insert(session, entry);
+        sessions.tell(&agent, tell);
     }
 
-    pub(super) fn remove(&self, session: &str) {
+    /// A session has ended; `tell` hears who is there now.
+    pub(super) fn remove(&self, session: &str, tell: impl FnOnce(Vec<Arc<Presence>>)) {
         let mut sessions = self.locked();
-        sessions.all.remove(session);
         sessions.waits_no_more(session);
+        let Some(Entry { agent, .. }) = sessions.all.remove(session) else { return };
+        if let Some(of_agent) = sessions.of_agent.get_mut(&agent) {
+            of_agent.retain(|other| other != session);
+        }
+        sessions.tell(&agent, tell);
     }
 
     /// The session has lost its socket. Where more than `most` wait, the one
@@ -90,23 +122,16 @@ impl Registry {
     pub(super) fn len(&self) -> usize {
         self.locked().all.len()
     }
+}
 
-    /// Who is attached here, as `members` tells it to the others.
-    pub(super) fn presence(&self) -> Vec<Presence> {
-        let mut agents: BTreeMap<AgentName, Presence> = BTreeMap::new();
-        for entry in self.locked().all.values() {
-            let presence = agents.entry(entry.agent.clone()).or_insert_with(|| Presence {
-                agent: entry.agent.clone(),
-                pools: Vec::new(),
-                capabilities: Vec::new(),
-                sessions: 0,
-            });
-            presence.sessions += 1;
-            merge(&mut presence.pools, &entry.pools);
-            merge(&mut presence.capabilities, &entry.capabilities);
-        }
-        agents.into_values().collect()
+fn presence<'a>(agent: &AgentName, entries: impl Iterator<Item = &'a Entry>) -> Presence {
+    let mut presence = Presence { agent: agent.clone(), pools: Vec::new(), capabilities: Vec::new(), sessions: 0 };
+    for entry in entries {
+        presence.sessions += 1;
+        merge(&mut presence.pools, &entry.pools);
+        merge(&mut presence.capabilities, &entry.capabilities);
     }
+    presence
 }
 
 fn merge(into: &mut Vec<Segment>, more: &[Segment]) {
@@ -128,16 +153,34 @@ mod tests {
     }
 
     #[test]
+    fn an_agent_is_told_once_with_all_that_its_sessions_bring() {
+        let registry = Registry::default();
+        let pool = |name: &str| vec![Segment::parse(name).unwrap()];
+        let told = std::cell::RefCell::new(Vec::new());
+        let hear = |agents: Vec<Arc<Presence>>| {
+            *told.borrow_mut() = agents.iter().map(|a| (a.agent.to_string(), a.sessions, a.pools.len())).collect();
+        };
+        registry.add("a1".into(), Entry { pools: pool("x"), ..entry("/a") }, hear);
+        registry.add("b".into(), entry("/b"), hear);
+        registry.add("a2".into(), Entry { pools: pool("y"), ..entry("/a") }, hear);
+        assert_eq!(*told.borrow(), [("/a".to_owned(), 2, 2), ("/b".to_owned(), 1, 0)]);
+        registry.remove("a1", hear);
+        assert_eq!(*told.borrow(), [("/a".to_owned(), 1, 1), ("/b".to_owned(), 1, 0)]);
+        registry.remove("a2", hear);
+        assert_eq!(*told.borrow(), [("/b".to_owned(), 1, 0)]);
+    }
+
+    #[test]
     fn the_one_that_has_waited_longest_is_given_up() {
         let registry = Registry::default();
         for name in ["a", "b", "c", "d"] {
-            registry.add(name.into(), entry(&format!("/{name}")));
+            registry.add(name.into(), entry(&format!("/{name}")), drop);
         }
         assert!(registry.waits("a", 2).is_none() && registry.waits("b", 2).is_none());
         registry.is_back("a");
         assert!(registry.waits("c", 2).is_none());
         assert_eq!(registry.waits("a", 2).map(|entry| entry.agent.to_string()).as_deref(), Some("/b"));
-        registry.remove("c");
+        registry.remove("c", drop);
         assert!(registry.waits("d", 2).is_none());
     }
 }

@@ -100,13 +100,11 @@ pub(crate) struct Shared {
 
 impl Shared {
     pub(super) fn remember(&self, session: String, entry: Entry) {
-        self.registry.add(session, entry);
-        self.member.announce(self.registry.presence());
+        self.registry.add(session, entry, |agents| self.member.announce(agents));
     }
 
     pub(super) fn forget(&self, session: &str) {
-        self.registry.remove(session);
-        self.member.announce(self.registry.presence());
+        self.registry.remove(session, |agents| self.member.announce(agents));
     }
 
     /// A session has lost its socket. Where too many wait to be resumed, the

@@ -37,10 +37,13 @@ pub(super) enum Incoming {
 /// What a turn brought.
 #[derive(Debug)]
 pub(super) enum Turn {
-    /// Frames were read.
-    Frames(Vec<Incoming>),
-    /// Something was written.
-    Wrote,
+    /// Both ways were looked at; one of them at least moved.
+    Moved {
+        /// What was read.
+        frames: Vec<Incoming>,
+        /// Something was written.
+        wrote: bool,
+    },
     /// The socket is lost.
     Lost,
 }
@@ -84,16 +87,14 @@ impl Wire {
 
     fn poll_turn(&mut self, cx: &mut Context<'_>, outbox: &mut Outbox, read: bool) -> Poll<Turn> {
         let Ok(wrote) = self.poll_write(cx, outbox) else { return Poll::Ready(Turn::Lost) };
-        if read {
-            let frames = self.poll_read(cx);
-            if !frames.is_empty() {
-                return Poll::Ready(Turn::Frames(frames));
-            }
-            if self.ended {
-                return Poll::Ready(Turn::Lost);
-            }
+        let frames = if read { self.poll_read(cx) } else { Vec::new() };
+        if !frames.is_empty() {
+            return Poll::Ready(Turn::Moved { frames, wrote });
         }
-        if wrote { Poll::Ready(Turn::Wrote) } else { Poll::Pending }
+        if read && self.ended {
+            return Poll::Ready(Turn::Lost);
+        }
+        if wrote { Poll::Ready(Turn::Moved { frames, wrote }) } else { Poll::Pending }
     }
 
     fn poll_write(&mut self, cx: &mut Context<'_>, outbox: &mut Outbox) -> Result<bool, axum::Error> {

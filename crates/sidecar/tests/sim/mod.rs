@@ -12,7 +12,6 @@ pub(crate) mod handler;
 pub(crate) mod hub;
 pub(crate) mod net;
 pub(crate) mod plan;
-pub(crate) mod random;
 pub(crate) mod shell;
 pub(crate) mod world;
 

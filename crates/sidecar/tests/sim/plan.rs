@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 
 use handbell_sidecar::session::Sabotage;
 
+use handbell_test_support::Random;
+
 use super::{
     Happening, Settings, World,
     client::{Client, Kind},
     end::Counts,
-    random::Random,
 };
 
 /// How a run ended.

@@ -8,6 +8,8 @@ use handbell_delivery::{ConsumerEvent, ConsumerKey};
 use handbell_protocol::{Timestamp, frame::ServerFrame};
 use handbell_sidecar::session::{Sabotage, Ticket};
 
+use handbell_test_support::Random;
+
 use super::{
     broker::{Broker, Pending},
     client::Client,
@@ -15,7 +17,6 @@ use super::{
     hub::Hub,
     net::{Conn, Up},
     plan::Step,
-    random::Random,
     shell::Sess,
 };
 

@@ -67,7 +67,7 @@ fn an_answer_waits_for_its_callers_member_while_that_has_the_agent() {
     let a = table.seat(1, 0, &[REPLIES]);
     let agent = AgentName::parse("/a").unwrap();
     let presence = Presence { agent, pools: vec![], capabilities: vec![], sessions: 1 };
-    table.view = View::with_member("other", vec![presence]);
+    table.view = View::with_member("other", vec![presence.into()]);
     table.pulled(REPLIES, vec![reply(1, 9, "other")]);
     assert_eq!(table.handed(a), []);
     let settlement = table.settlements(REPLIES).remove(0).settlement;
@@ -83,7 +83,7 @@ fn who_hands_an_answer_back_twice_steps_aside_for_the_other_member() {
     table.seat(1, 0, &[REPLIES]);
     let agent = AgentName::parse("/a").unwrap();
     let presence = Presence { agent, pools: vec![], capabilities: vec![], sessions: 1 };
-    table.view = View::with_member("other", vec![presence]);
+    table.view = View::with_member("other", vec![presence.into()]);
     table.pulled(REPLIES, vec![reply(1, 9, "other")]);
     assert!(matches!(table.demand(REPLIES), Demand::Pull(_)));
     table.pulled(REPLIES, vec![reply(1, 9, "other")]);
