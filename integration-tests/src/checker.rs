@@ -16,6 +16,9 @@ pub struct Checker {
     lost: BTreeMap<u64, u64>,
     /// The highest of each key that was delivered.
     highest: BTreeMap<u64, u64>,
+    /// The highest attempt of each.
+    attempts: BTreeMap<u64, u64>,
+    takeovers: u64,
     /// What doesn't hold.
     broken: Vec<String>,
 }
@@ -46,10 +49,14 @@ impl Checker {
             self.broken.push(format!("number {n} came after {highest} of its key"));
         }
         *highest = n.max(*highest);
-        let lost = self.lost.get(&n).copied().unwrap_or(0);
-        if attempt > 1 + lost {
-            self.broken.push(format!("number {n} has attempt {attempt}; its holder was lost {lost} times"));
-        }
+        let highest = self.attempts.entry(n).or_default();
+        *highest = attempt.max(*highest);
+    }
+
+    /// A sidecar was cut off for longer than its lease: others count what it
+    /// may have handed out, whether or not it has.
+    pub fn taken_over(&mut self) {
+        self.takeovers += 1;
     }
 
     /// A settlement is durable.
@@ -91,6 +98,13 @@ impl Checker {
             (*times > 1 + lost).then(|| format!("number {n} came {times} times, its holder was lost {lost} times"))
         });
         broken.extend(came_too_often);
+        // Who was lost is known only in the end: the other may be told first.
+        let counted = self.attempts.iter().filter_map(|(n, attempt)| {
+            let lost = self.lost.get(n).copied().unwrap_or(0);
+            let words = || format!("number {n} has attempt {attempt}; its holder was lost {lost} times");
+            (*attempt > 1 + lost + self.takeovers).then(words)
+        });
+        broken.extend(counted);
         let missing = (1..=count).filter(|n| !self.published.contains_key(n));
         broken.extend(missing.map(|n| format!("number {n} was never acknowledged")));
         let acknowledged = self.published.keys().filter(|n| !self.is_through(**n));

@@ -2,7 +2,7 @@
 //! was not answered, or refused for the moment, is sent again under the same
 //! number.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
 
 use serde_json::{Value, json};
 
@@ -101,8 +101,7 @@ impl Publisher {
         while self.unanswered.len() < 256 && self.next <= self.count {
             let seq = self.next;
             self.next += 1;
-            let routing = json!({"topic": self.topic, "partition_key": format!("k{}", seq % 7)});
-            let frame = json!({"op":"publish","seq":seq,"event":{"type":"Counted"},"payload":seq,"routing":routing});
+            let frame = self.frame(seq);
             self.unanswered.insert(seq, frame.clone());
             self.awaited.insert(seq);
             if agent.send(&frame).await.is_err() {
@@ -110,6 +109,11 @@ impl Publisher {
             }
         }
         true
+    }
+
+    fn frame(&self, seq: u64) -> Value {
+        let routing = json!({"topic": self.topic, "partition_key": format!("k{}", seq % 7)});
+        json!({"op":"publish","seq":seq,"event":{"type":"Counted"},"payload":seq,"routing":routing})
     }
 
     fn answered(&mut self, frame: &Value) -> anyhow::Result<()> {
@@ -124,8 +128,14 @@ impl Publisher {
             Some("rejected") => {
                 let code = frame["code"].as_str().unwrap_or_default();
                 anyhow::ensure!(OPEN.contains(&code), "rejected: {frame}");
+                let again = self.frame(frame["seq"].as_u64().unwrap_or_default());
                 *self.refused.entry(code.to_owned()).or_default() += 1;
-                self.awaited.remove(&frame["seq"].as_u64().unwrap_or_default());
+                let seq = frame["seq"].as_u64().unwrap_or_default();
+                self.awaited.remove(&seq);
+                // A repeat may be refused whose first was stored: it is open too.
+                if let Entry::Vacant(open) = self.unanswered.entry(seq) {
+                    open.insert(again);
+                }
                 Ok(())
             }
             _ => Ok(()),

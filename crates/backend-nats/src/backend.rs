@@ -26,7 +26,7 @@ use crate::{
     options::Options,
     publish::Publisher,
     queue::NatsQueue,
-    shared,
+    revive, shared,
     tail::NatsTail,
 };
 
@@ -72,6 +72,7 @@ pub async fn open(options: Options) -> Result<NatsBackend, OpenError> {
         stream: core.stream(Class::Ev, Lane::Regular).name.to_string(),
         why: trouble.to_string(),
     })?;
+    revive::spawn(&core);
     let publisher = Publisher::new(Arc::clone(&core), capabilities.max_event);
     Ok(NatsBackend { core, publisher, capabilities })
 }

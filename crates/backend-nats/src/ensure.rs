@@ -54,7 +54,7 @@ pub(crate) fn check_server(asker: &Asker) -> Result<(), OpenError> {
 }
 
 /// The stream of a class and lane.
-fn records(layout: &Layout, options: &Options, class: Class, lane: Lane) -> Object {
+pub(crate) fn records(layout: &Layout, options: &Options, class: Class, lane: Lane) -> Object {
     let members = class == Class::Members;
     let age = if members { MEMBERS_AGE } else { Duration::ZERO };
     let window = if members { options.duplicate_window.min(MEMBERS_AGE) } else { options.duplicate_window };

@@ -36,6 +36,7 @@ mod options;
 mod publish;
 mod pull;
 mod queue;
+mod revive;
 mod shared;
 mod starts;
 mod stream;
