@@ -57,11 +57,13 @@ pub async fn open(options: Options) -> Result<NatsBackend, OpenError> {
     let streams = ensure(&asker, &layout, &options).await?;
     let shared = shared::ensure(&asker, &options).await?;
     let capabilities = capabilities(&options, &asker);
+    let ready = asker.standing().borrow().epoch.into();
     let core = Arc::new(Core {
         asker,
         layout,
         options,
         clock: BrokerClock::default(),
+        ready,
         streams,
         shared,
         closing: CancellationToken::new(),

@@ -3,7 +3,10 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use handbell_backend::{BackendError, Class, Fault, Position, TailSpec};
@@ -26,6 +29,8 @@ pub(crate) struct Core {
     pub(crate) layout: Layout,
     pub(crate) options: Options,
     pub(crate) clock: BrokerClock,
+    /// The connection over which publishing may begin.
+    pub(crate) ready: AtomicU64,
     pub(crate) streams: HashMap<(Class, Lane), Arc<Stream>>,
     /// The streams of shared topics, by topic.
     pub(crate) shared: BTreeMap<Topic, Arc<Stream>>,
@@ -95,6 +100,12 @@ impl Core {
             self.clock.showed(instant(now));
         }
         Ok(info)
+    }
+
+    /// Whether records can be sent: a new connection is looked at first.
+    pub(crate) fn can_publish(&self) -> bool {
+        let standing = *self.asker.standing().borrow();
+        standing.connected && standing.epoch == self.ready.load(Ordering::Acquire)
     }
 
     /// A name for something of our own that ends with us.

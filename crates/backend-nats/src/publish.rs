@@ -69,7 +69,7 @@ impl Publisher {
         if self.core.closing.is_cancelled() {
             return unavailable("the backend is closed");
         }
-        if !self.core.asker.standing().borrow().connected {
+        if !self.core.can_publish() {
             return unavailable("there is no connection to the broker");
         }
         let count = batch.len();
@@ -79,8 +79,14 @@ impl Publisher {
         let core = Arc::clone(&self.core);
         // Receipts are collected whether or not anybody waits for them: they make room.
         self.core.tasks.spawn(async move { drop(receipts.send(collect(&core, coming).await)) });
+        let mut lost = false;
         for out in batch {
-            let slot = self.send(out).await.map_or_else(Slot::Refused, Slot::Sent);
+            // A connection that comes back in the midst of it lets nothing overtake.
+            lost |= !self.core.can_publish();
+            let slot = match lost {
+                false => self.send(out).await.map_or_else(Slot::Refused, Slot::Sent),
+                true => Slot::Refused(PublishError::Unavailable("the connection to the broker was lost".into())),
+            };
             // The collector ends only after this sender.
             drop(slots.send(slot).await);
         }

@@ -1,8 +1,9 @@
 //! What a server keeps in memory only is gone when it comes back: the streams
-//! of class Members are made again then, so that members hear one another.
+//! of class Members are made again then, so that members hear one another. Only
+//! then, and a moment later, may publishing go on over the new connection.
 
 use std::{
-    sync::{Arc, Weak},
+    sync::{Arc, Weak, atomic::Ordering},
     time::Duration,
 };
 
@@ -19,6 +20,9 @@ use crate::{
 
 /// How long to wait before another try.
 const PAUSE: Duration = Duration::from_millis(200);
+/// Whoever was refused before the connection came back is to hear of it first:
+/// what it hands over meanwhile would overtake what was refused.
+const HOLD: Duration = Duration::from_millis(250);
 
 /// Looks after each new connection, until the backend is closed.
 pub(crate) fn spawn(core: &Arc<Core>) {
@@ -35,6 +39,10 @@ async fn run(core: Weak<Core>, mut standing: watch::Receiver<Standing>) {
         {
             tracing::debug!(%error, "the streams of members aren't there yet");
             tokio::time::sleep(PAUSE).await;
+        }
+        tokio::time::sleep(HOLD).await;
+        if let Some(core) = core.upgrade() {
+            core.ready.store(epoch, Ordering::Release);
         }
     }
 }
