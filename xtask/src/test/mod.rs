@@ -65,6 +65,12 @@ const TIERS: &[Tier] = &[
         by_default: true,
         steps: &[Step { name: "build", run: steps::build }, Step { name: "nats", run: steps::nats }],
     },
+    Tier {
+        name: "faults",
+        about: "sidecars over NATS while servers, the network and sidecars break",
+        by_default: false,
+        steps: &[Step { name: "build", run: steps::build }, Step { name: "faults", run: steps::faults }],
+    },
 ];
 
 /// All tiers, in the order in which they run.
