@@ -27,6 +27,8 @@ pub struct Agent {
     early: VecDeque<Value>,
     /// What the sidecar said to `hello`.
     pub welcome: Value,
+    /// The last frame that was read, as it came.
+    pub text: String,
     /// How the socket was closed, once it was.
     pub closed: Option<(u16, String)>,
 }
@@ -59,7 +61,7 @@ impl Agent {
     /// When there is no connection.
     pub async fn connect(url: &str) -> anyhow::Result<Self> {
         let (socket, _) = tokio::time::timeout(PATIENCE, tokio_tungstenite::connect_async(url)).await??;
-        Ok(Self { socket, early: VecDeque::new(), welcome: Value::Null, closed: None })
+        Ok(Self { socket, early: VecDeque::new(), welcome: Value::Null, text: String::new(), closed: None })
     }
 
     /// Connects and says `hello`, with little room in the system for what it
@@ -74,7 +76,8 @@ impl Agent {
         narrow.set_recv_buffer_size(16 << 10)?;
         let stream = MaybeTlsStream::Plain(narrow.connect(host).await?);
         let (socket, _) = tokio_tungstenite::client_async(url, stream).await?;
-        let mut agent = Self { socket, early: VecDeque::new(), welcome: Value::Null, closed: None };
+        let mut agent =
+            Self { socket, early: VecDeque::new(), welcome: Value::Null, text: String::new(), closed: None };
         let mut frame = hello;
         frame["op"] = json!("hello");
         agent.send(&frame).await?;
@@ -126,7 +129,10 @@ impl Agent {
         loop {
             let message = tokio::time::timeout_at(until, self.socket.next()).await.context("nothing came")?;
             match message {
-                Some(Ok(Message::Text(text))) => return Ok(Some(serde_json::from_str(&text)?)),
+                Some(Ok(Message::Text(text))) => {
+                    self.text = text.to_string();
+                    return Ok(Some(serde_json::from_str(&text)?));
+                }
                 Some(Ok(Message::Close(Some(CloseFrame { code, reason })))) => {
                     self.closed = Some((code.into(), reason.to_string()));
                 }

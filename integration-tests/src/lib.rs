@@ -6,17 +6,21 @@
 //! frames. It links none of its crates but what starts a broker.
 
 mod agent;
+mod checker;
 mod http;
 pub mod load;
 mod publisher;
 mod raw;
 mod server;
+mod worker;
 
 pub use agent::{Agent, Socket, delivery_of, type_of};
+pub use checker::Checker;
 pub use http::{get, post};
 pub use publisher::Publisher;
 pub use raw::{Raw, client_frame};
 pub use server::{Server, handbell};
+pub use worker::{Shared, Worker, lock};
 
 use std::time::Duration;
 

@@ -1,11 +1,15 @@
-//! A publisher that survives the loss of its sidecar: what was not answered is
-//! sent again after the resume, under the same number.
+//! A publisher that survives the loss of its sidecar and of the broker: what
+//! was not answered, or refused for the moment, is sent again under the same
+//! number.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
 
 use serde_json::{Value, json};
 
 use crate::Agent;
+
+/// The codes that leave a number open: it is sent again.
+const OPEN: [&str; 4] = ["busy", "backend_unavailable", "in_doubt", "seq_gap"];
 
 /// Publishes `count` events with `payload: n` and waits for every answer.
 #[derive(Debug)]
@@ -16,6 +20,10 @@ pub struct Publisher {
     count: u64,
     resume: Value,
     unanswered: BTreeMap<u64, Value>,
+    /// What was sent over this socket and has no answer.
+    awaited: BTreeSet<u64>,
+    /// How often each code left a number open.
+    pub refused: BTreeMap<String, u64>,
     /// The IDs of what is published, by number.
     pub published: BTreeMap<u64, String>,
     /// What was sent more than once.
@@ -33,6 +41,8 @@ impl Publisher {
             count,
             resume: Value::Null,
             unanswered: BTreeMap::new(),
+            awaited: BTreeSet::new(),
+            refused: BTreeMap::new(),
             published: BTreeMap::new(),
             resent: BTreeSet::new(),
         }
@@ -55,20 +65,35 @@ impl Publisher {
         };
         self.resume = agent.resume();
         let goal = (self.published.len() as u64 + enough).min(self.count);
-        for (seq, frame) in &self.unanswered {
-            self.resent.insert(*seq);
-            if agent.send(frame).await.is_err() {
-                return Ok(());
-            }
-        }
+        self.awaited.clear();
         while (self.published.len() as u64) < goal {
-            if !self.fill(&mut agent).await {
+            let sent = match (self.awaited.is_empty(), self.unanswered.is_empty()) {
+                (true, false) => self.send_again(&mut agent).await,
+                // While a number is open, what follows would be refused too.
+                _ if self.awaited.len() < self.unanswered.len() => true,
+                _ => self.fill(&mut agent).await,
+            };
+            if !sent {
                 return Ok(());
             }
             let Ok(Some(frame)) = agent.next().await else { return Ok(()) };
             self.answered(&frame)?;
+            if self.awaited.is_empty() && !self.unanswered.is_empty() {
+                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+            }
         }
         Ok(())
+    }
+
+    async fn send_again(&mut self, agent: &mut Agent) -> bool {
+        for (seq, frame) in &self.unanswered {
+            self.resent.insert(*seq);
+            self.awaited.insert(*seq);
+            if agent.send(frame).await.is_err() {
+                return false;
+            }
+        }
+        true
     }
 
     /// Sends on until the window is full.
@@ -76,9 +101,9 @@ impl Publisher {
         while self.unanswered.len() < 256 && self.next <= self.count {
             let seq = self.next;
             self.next += 1;
-            let routing = json!({"topic": self.topic, "partition_key": format!("k{}", seq % 7)});
-            let frame = json!({"op":"publish","seq":seq,"event":{"type":"Counted"},"payload":seq,"routing":routing});
+            let frame = self.frame(seq);
             self.unanswered.insert(seq, frame.clone());
+            self.awaited.insert(seq);
             if agent.send(&frame).await.is_err() {
                 return false;
             }
@@ -86,15 +111,33 @@ impl Publisher {
         true
     }
 
+    fn frame(&self, seq: u64) -> Value {
+        let routing = json!({"topic": self.topic, "partition_key": format!("k{}", seq % 7)});
+        json!({"op":"publish","seq":seq,"event":{"type":"Counted"},"payload":seq,"routing":routing})
+    }
+
     fn answered(&mut self, frame: &Value) -> anyhow::Result<()> {
         match frame["op"].as_str() {
             Some("published") => {
                 let seq = frame["seq"].as_u64().unwrap_or_default();
                 self.unanswered.remove(&seq);
+                self.awaited.remove(&seq);
                 self.published.insert(seq, frame["id"].as_str().unwrap_or_default().into());
                 Ok(())
             }
-            Some("rejected") => anyhow::bail!("rejected: {frame}"),
+            Some("rejected") => {
+                let code = frame["code"].as_str().unwrap_or_default();
+                anyhow::ensure!(OPEN.contains(&code), "rejected: {frame}");
+                let again = self.frame(frame["seq"].as_u64().unwrap_or_default());
+                *self.refused.entry(code.to_owned()).or_default() += 1;
+                let seq = frame["seq"].as_u64().unwrap_or_default();
+                self.awaited.remove(&seq);
+                // A repeat may be refused whose first was stored: it is open too.
+                if let Entry::Vacant(open) = self.unanswered.entry(seq) {
+                    open.insert(again);
+                }
+                Ok(())
+            }
             _ => Ok(()),
         }
     }

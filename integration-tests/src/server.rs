@@ -54,7 +54,7 @@ impl Server {
         arguments.extend(more.iter().map(ToString::to_string));
         let mut first = arguments.clone();
         first.extend(["--listen", &free_ports(4)?, "--admin", "127.0.0.1:0"].map(Into::into));
-        let (child, ready) = launch(&first).await?;
+        let (child, ready) = launch(PATIENCE, &first).await?;
         let (agents, admin) = addresses(&ready)?;
         let server = Self { child, agents, admin, arguments };
         Ok(server)
@@ -65,13 +65,21 @@ impl Server {
     /// # Errors
     /// When it doesn't become ready.
     pub async fn sidecar(url: &str, more: &[&str]) -> anyhow::Result<Self> {
+        Self::sidecar_within(PATIENCE, url, more).await
+    }
+
+    /// The same, with another patience: it waits for a broker that isn't there.
+    ///
+    /// # Errors
+    /// When it doesn't become ready in that time.
+    pub async fn sidecar_within(patience: Duration, url: &str, more: &[&str]) -> anyhow::Result<Self> {
         let url = format!("backend.nats.url={url}");
         let mut arguments: Vec<String> =
             ["sidecar", "--json", "--backend", "nats", "--set", &url].map(Into::into).into();
         arguments.extend(more.iter().map(ToString::to_string));
         let mut first = arguments.clone();
         first.extend(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"].map(Into::into));
-        let (child, ready) = launch(&first).await?;
+        let (child, ready) = launch(patience, &first).await?;
         let (agents, admin) = addresses(&ready)?;
         Ok(Self { child, agents, admin, arguments })
     }
@@ -85,7 +93,7 @@ impl Server {
         let mut arguments = self.arguments.clone();
         let admin = self.admin.trim_start_matches("http://").trim_end_matches('/').to_owned();
         arguments.extend(["--admin".into(), admin, "--listen".into(), port(&self.agents[0])]);
-        let (child, ready) = launch(&arguments).await?;
+        let (child, ready) = launch(PATIENCE, &arguments).await?;
         self.child = child;
         (self.agents, self.admin) = addresses(&ready)?;
         Ok(())
@@ -160,7 +168,7 @@ fn free_ports(count: u16) -> anyhow::Result<String> {
     bail!("no {count} free ports in a row")
 }
 
-async fn launch(arguments: &[String]) -> anyhow::Result<(Child, Value)> {
+async fn launch(patience: Duration, arguments: &[String]) -> anyhow::Result<(Child, Value)> {
     let mut child = Command::new(handbell()?)
         .args(arguments)
         .stdin(Stdio::null())
@@ -170,7 +178,7 @@ async fn launch(arguments: &[String]) -> anyhow::Result<(Child, Value)> {
         .context("start handbell")?;
     let stdout = child.stdout.take().context("stdout is piped")?;
     let mut lines = BufReader::new(stdout).lines();
-    let line = tokio::time::timeout(PATIENCE, lines.next_line()).await.context("handbell didn't become ready")??;
+    let line = tokio::time::timeout(patience, lines.next_line()).await.context("handbell didn't become ready")??;
     let Some(line) = line else {
         bail!("handbell {arguments:?} ended before it was ready: {:?}", child.wait().await?);
     };

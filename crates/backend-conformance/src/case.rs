@@ -48,6 +48,8 @@ pub enum Chapter {
     Faults,
     /// Inboxes, pools, capabilities and replies.
     Direct,
+    /// Topics that outside clients share.
+    Shared,
     /// Many messages at once.
     Volume,
 }
@@ -63,6 +65,8 @@ pub enum Need {
     Retention,
     /// [`crate::Provider::make_again`].
     NewLife,
+    /// [`crate::Provider::open_shared`].
+    Shared,
 }
 
 impl Case {
@@ -112,6 +116,7 @@ impl Chapter {
             Self::Redelivery => "Redelivery",
             Self::Faults => "Crashes and lost members",
             Self::Direct => "Direct work",
+            Self::Shared => "Shared topics",
             Self::Volume => "Volume",
         }
     }

@@ -1,10 +1,10 @@
 //! What a backend's crate brings: ways to open it, and to treat it badly.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use handbell_backend::{Backend, Class};
-use handbell_protocol::Namespace;
+use handbell_protocol::{Namespace, Topic};
 
 use crate::{Case, Failure};
 
@@ -22,6 +22,11 @@ pub trait Provider: Send + Sync + 'static {
     /// these are connections of their own, else all have the same handle.
     async fn open(&self, namespace: &Namespace) -> Result<Arc<dyn Backend>, Failure>;
 
+    /// As [`Provider::open`], with this topic shared with outside clients.
+    async fn open_shared(&self, _namespace: &Namespace, _topic: &Topic) -> Result<Arc<dyn Backend>, Failure> {
+        Err(Failure::new("there are no outside clients here"))
+    }
+
     /// The namespace's log as it is found after every process that had it open
     /// was ended by `kill -9` at this moment. Handles from before may go on
     /// living, but nothing that they do is seen any more.
@@ -37,6 +42,12 @@ pub trait Provider: Send + Sync + 'static {
     /// Deletes the namespace's log and makes it again, as an operator does, or
     /// as it happens to a disk. Handles from before are of no more use.
     async fn make_again(&self, namespace: &Namespace) -> Result<Arc<dyn Backend>, Failure>;
+
+    /// How long the machine and the broker may keep anybody waiting without a
+    /// case being to blame: leases of cases are that much longer.
+    fn slack(&self) -> Duration {
+        Duration::ZERO
+    }
 
     /// The case that used the namespace (and the one beside it) is over.
     async fn end(&self, namespace: &Namespace);

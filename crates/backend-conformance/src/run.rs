@@ -12,7 +12,7 @@ use std::{
 use handbell_protocol::{Namespace, Timestamp};
 use tokio::{runtime::Builder, task::JoinSet};
 
-use crate::{Bench, Case, Failure, Fate, Provider, Results, cases};
+use crate::{Bench, Case, Failure, Fate, Provider, Results, cases, fixture::bounded};
 
 /// How many cases run at a time: most of them wait most of the time.
 const AT_A_TIME: usize = 8;
@@ -57,15 +57,15 @@ pub async fn run_case(provider: Arc<dyn Provider>, case: &Case) -> Result<(), Fa
         let runtime = Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build()?;
         let outcome = runtime.block_on(async {
             let bench = Bench::new(Arc::clone(&provider), namespace.clone());
-            let outcome = tokio::spawn(tokio::time::timeout(LIMIT, run(bench))).await;
+            let outcome = tokio::spawn(bounded(LIMIT, run(bench))).await;
             provider.end(&namespace).await;
             outcome
         });
         runtime.shutdown_timeout(FAREWELL);
         match outcome {
             Err(error) => Err(Failure::new(format!("panicked: {error}"))),
-            Ok(Err(_)) => Err(Failure::new(format!("did not end within {LIMIT:?}"))),
-            Ok(Ok(outcome)) => outcome,
+            Ok(None) => Err(Failure::new(format!("did not end within {LIMIT:?}"))),
+            Ok(Some(outcome)) => outcome,
         }
     });
     task.await?

@@ -1,6 +1,6 @@
 //! The trait's verbs, each handed to the part that does it.
 
-use std::{fmt, sync::Arc};
+use std::{collections::BTreeSet, fmt, sync::Arc};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -101,6 +101,7 @@ fn capabilities(options: &Options) -> Capabilities {
         dedup: DedupReach::Kept,
         shared_between_processes: false,
         queue_beyond_partitions: true,
+        shared: BTreeSet::new(),
     }
 }
 

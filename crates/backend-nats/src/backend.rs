@@ -26,6 +26,7 @@ use crate::{
     options::Options,
     publish::Publisher,
     queue::NatsQueue,
+    revive, shared,
     tail::NatsTail,
 };
 
@@ -54,21 +55,26 @@ pub async fn open(options: Options) -> Result<NatsBackend, OpenError> {
     let asker = Asker::open(client, standing, options.timeout, ended.clone()).await.map_err(why)?;
     let layout = Layout::new(options.namespace.clone());
     let streams = ensure(&asker, &layout, &options).await?;
+    let shared = shared::ensure(&asker, &options).await?;
     let capabilities = capabilities(&options, &asker);
+    let ready = asker.standing().borrow().epoch.into();
     let core = Arc::new(Core {
         asker,
         layout,
         options,
         clock: BrokerClock::default(),
+        ready,
         streams,
+        shared,
         closing: CancellationToken::new(),
         tasks: TaskTracker::new(),
         ended,
     });
-    core.look(Class::Ev, Lane::Regular).await.map_err(|trouble| OpenError::Stream {
+    core.look(core.stream(Class::Ev, Lane::Regular)).await.map_err(|trouble| OpenError::Stream {
         stream: core.stream(Class::Ev, Lane::Regular).name.to_string(),
         why: trouble.to_string(),
     })?;
+    revive::spawn(&core);
     let publisher = Publisher::new(Arc::clone(&core), capabilities.max_event);
     Ok(NatsBackend { core, publisher, capabilities })
 }
@@ -125,6 +131,7 @@ fn capabilities(options: &Options, asker: &Asker) -> Capabilities {
         dedup: DedupReach::Window(options.duplicate_window),
         shared_between_processes: true,
         queue_beyond_partitions: true,
+        shared: options.shared.clone(),
     }
 }
 
@@ -159,7 +166,11 @@ impl Backend for NatsBackend {
 
     async fn lag(&self, spec: &TailSpec) -> Result<u64, BackendError> {
         const DOING: &str = "count what lies ahead";
-        let lag = async { lookups::lag(&self.core, spec).await.map_err(|trouble| trouble.reading(DOING)) };
+        let lag = async {
+            lookups::lag(&self.core, self.core.stream_of(spec, DOING)?, spec)
+                .await
+                .map_err(|trouble| trouble.reading(DOING))
+        };
         self.core.until_closed(DOING, lag).await
     }
 

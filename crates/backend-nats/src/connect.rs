@@ -81,7 +81,11 @@ async fn prepare(options: &Options, standing: watch::Sender<Standing>) -> Result
         Credentials::None => connect,
         Credentials::Token(path) => connect.token(secret(path)?),
         Credentials::Nkey(path) => connect.nkey(secret(path)?),
-        Credentials::Jwt(path) => connect.credentials(&secret(path)?).map_err(|error| unusable(path, &error))?,
+        Credentials::Jwt(path) => {
+            // Without a line's end behind it the last block isn't found.
+            let text = secret(path)? + "\n";
+            connect.credentials(&text).map_err(|error| unusable(path, &error))?
+        }
     };
     Ok(encrypted(connect, options))
 }

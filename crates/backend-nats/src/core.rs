@@ -2,15 +2,15 @@
 //! each stream.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
 };
 
-use handbell_backend::{BackendError, Class, Incarnation, Partition, Position};
-use handbell_protocol::{Lane, Timestamp};
+use handbell_backend::{BackendError, Class, Fault, Position, TailSpec};
+use handbell_protocol::{Lane, Topic};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -20,6 +20,7 @@ use crate::{
     error::{Trouble, closed},
     layout::Layout,
     options::Options,
+    stream::Stream,
 };
 
 /// An open namespace.
@@ -28,7 +29,11 @@ pub(crate) struct Core {
     pub(crate) layout: Layout,
     pub(crate) options: Options,
     pub(crate) clock: BrokerClock,
-    pub(crate) streams: HashMap<(Class, Lane), Stream>,
+    /// The connection over which publishing may begin.
+    pub(crate) ready: AtomicU64,
+    pub(crate) streams: HashMap<(Class, Lane), Arc<Stream>>,
+    /// The streams of shared topics, by topic.
+    pub(crate) shared: BTreeMap<Topic, Arc<Stream>>,
     /// Cancelled when nothing new may begin.
     pub(crate) closing: CancellationToken,
     /// What must be done before the end: receipts, and what is handed back.
@@ -43,57 +48,64 @@ impl Drop for Core {
     }
 }
 
-/// A class and lane's stream.
-pub(crate) struct Stream {
-    pub(crate) name: Arc<str>,
-    incarnation: AtomicU64,
-}
-
-impl Stream {
-    pub(crate) fn new(name: Arc<str>, info: &StreamInfo) -> Self {
-        Self { name, incarnation: AtomicU64::new(incarnation(info).0) }
-    }
-
-    /// Which life of the stream was seen last.
-    pub(crate) fn incarnation(&self) -> Incarnation {
-        Incarnation(self.incarnation.load(Ordering::Relaxed))
-    }
-}
-
-/// The life of a stream: the instant at which it was made, in nanoseconds.
-pub(crate) fn incarnation(info: &StreamInfo) -> Incarnation {
-    let created = info.created.parse::<jiff::Timestamp>().map_or(0, jiff::Timestamp::as_nanosecond);
-    Incarnation(u64::try_from(created).unwrap_or(0))
-}
-
 impl Core {
-    /// The stream of a class and lane.
-    pub(crate) fn stream(&self, class: Class, lane: Lane) -> &Stream {
+    /// The stream of a class and lane; a shared topic has one of its own.
+    pub(crate) fn stream(&self, class: Class, lane: Lane) -> &Arc<Stream> {
         &self.streams[&(class, lane)]
     }
 
-    /// What the server says of a class and lane's stream now.
-    pub(crate) async fn look(&self, class: Class, lane: Lane) -> Result<StreamInfo, Trouble> {
-        let stream = self.stream(class, lane);
+    /// The stream that a reading is of: in class Shared that of its one topic.
+    pub(crate) fn stream_of(&self, spec: &TailSpec, doing: &str) -> Result<&Arc<Stream>, BackendError> {
+        if spec.class != Class::Shared {
+            return Ok(self.stream(spec.class, spec.lane));
+        }
+        let found = match &spec.topics[..] {
+            [topic] => self.shared.iter().find(|(shared, _)| shared.as_str() == topic.as_str()),
+            _ => None,
+        };
+        let why = "class shared is read one declared topic at a time";
+        found.map(|(_, stream)| stream).ok_or_else(|| BackendError::new(Fault::Refused, doing, why))
+    }
+
+    /// The stream that a position is of, if there is one.
+    pub(crate) fn stream_at(&self, position: &Position) -> Option<&Arc<Stream>> {
+        let stream = match position.class {
+            Class::Shared => self.shared.values().find(|stream| stream.log == position.log)?,
+            _ => self.stream(position.class, position.lane),
+        };
+        stream.has(position).then_some(stream)
+    }
+
+    /// Where a record goes.
+    pub(crate) fn stream_for(&self, class: Class, lane: Lane, topic: &Topic) -> Option<&Arc<Stream>> {
+        match class {
+            Class::Shared => self.shared.get(topic),
+            _ => Some(self.stream(class, lane)),
+        }
+    }
+
+    /// All streams of a class: one for each lane, or for each shared topic.
+    pub(crate) fn streams_of(&self, class: Class) -> Vec<&Arc<Stream>> {
+        match class {
+            Class::Shared => self.shared.values().collect(),
+            _ => Lane::ALL.into_iter().map(|lane| self.stream(class, lane)).collect(),
+        }
+    }
+
+    /// What the server says of a stream now.
+    pub(crate) async fn look(&self, stream: &Stream) -> Result<StreamInfo, Trouble> {
         let info = self.asker.stream_info(&stream.name).await?;
-        stream.incarnation.store(incarnation(&info).0, Ordering::Relaxed);
+        stream.seen(&info);
         if let Some(now) = &info.ts {
             self.clock.showed(instant(now));
         }
         Ok(info)
     }
 
-    /// A place in a class and lane.
-    pub(crate) fn position(
-        &self,
-        class: Class,
-        lane: Lane,
-        partition: Partition,
-        offset: u64,
-        time: Timestamp,
-    ) -> Position {
-        let incarnation = self.stream(class, lane).incarnation();
-        Position { log: "".into(), incarnation, class, lane, partition, offset, time }
+    /// Whether records can be sent: a new connection is looked at first.
+    pub(crate) fn can_publish(&self) -> bool {
+        let standing = *self.asker.standing().borrow();
+        standing.connected && standing.epoch == self.ready.load(Ordering::Acquire)
     }
 
     /// A name for something of our own that ends with us.

@@ -11,10 +11,10 @@ use serde_json::{Value, json};
 use crate::{
     ack::Asker,
     api::{Object, StreamInfo},
-    core::Stream,
     error::{NAME_IN_USE, OpenError, Trouble},
     layout::{LAYOUT, Layout},
     options::Options,
+    stream::Stream,
 };
 
 /// The oldest server that keeps all settings.
@@ -29,13 +29,13 @@ pub(crate) async fn ensure(
     asker: &Asker,
     layout: &Layout,
     options: &Options,
-) -> Result<HashMap<(Class, Lane), Stream>, OpenError> {
+) -> Result<HashMap<(Class, Lane), Arc<Stream>>, OpenError> {
     check_server(asker)?;
-    let pairs = Class::ALL.into_iter().flat_map(|class| Lane::ALL.map(|lane| (class, lane)));
+    let pairs = Class::LANED.into_iter().flat_map(|class| Lane::ALL.map(|lane| (class, lane)));
     let streams = pairs.map(|(class, lane)| async move {
         let name = layout.stream(class, lane);
         let info = one(asker, &name, &records(layout, options, class, lane)).await?;
-        Ok(((class, lane), Stream::new(Arc::clone(&name), &info)))
+        Ok(((class, lane), Arc::new(Stream::of_class(layout, class, lane, &info))))
     });
     let streams = try_join_all(streams).await?;
     one(asker, &layout.cells(), &cells(layout, options)).await?;
@@ -54,7 +54,7 @@ pub(crate) fn check_server(asker: &Asker) -> Result<(), OpenError> {
 }
 
 /// The stream of a class and lane.
-fn records(layout: &Layout, options: &Options, class: Class, lane: Lane) -> Object {
+pub(crate) fn records(layout: &Layout, options: &Options, class: Class, lane: Lane) -> Object {
     let members = class == Class::Members;
     let age = if members { MEMBERS_AGE } else { Duration::ZERO };
     let window = if members { options.duplicate_window.min(MEMBERS_AGE) } else { options.duplicate_window };
@@ -83,7 +83,7 @@ fn notes(layout: &Layout, options: &Options) -> Object {
     config
 }
 
-fn common(options: &Options, name: &str, subjects: String) -> Object {
+pub(crate) fn common(options: &Options, name: &str, subjects: String) -> Object {
     let config = json!({
         "name": name,
         "subjects": [subjects],
@@ -106,12 +106,12 @@ fn common(options: &Options, name: &str, subjects: String) -> Object {
     }
 }
 
-fn nanoseconds(duration: Duration) -> Value {
+pub(crate) fn nanoseconds(duration: Duration) -> Value {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX).into()
 }
 
 /// Makes a stream unless it is there, and checks that it is as asked for.
-async fn one(asker: &Asker, name: &str, asked: &Object) -> Result<StreamInfo, OpenError> {
+pub(crate) async fn one(asker: &Asker, name: &str, asked: &Object) -> Result<StreamInfo, OpenError> {
     let failed = |trouble: Trouble| not_had(name, &trouble);
     let info = match asker.stream_info(name).await {
         Err(trouble) if trouble.is_missing() => match make(asker, name, asked).await {
@@ -129,7 +129,7 @@ async fn make(asker: &Asker, name: &str, asked: &Object) -> Result<StreamInfo, T
     asker.call(&format!("STREAM.CREATE.{name}"), asked).await
 }
 
-fn not_had(stream: &str, trouble: &Trouble) -> OpenError {
+pub(crate) fn not_had(stream: &str, trouble: &Trouble) -> OpenError {
     const JETSTREAM_OFF: [u32; 2] = [10_039, 10_076];
     let why = trouble.to_string();
     match trouble {
@@ -140,7 +140,7 @@ fn not_had(stream: &str, trouble: &Trouble) -> OpenError {
 }
 
 /// Each setting that was asked for against what is there.
-fn check(stream: &str, asked: &Object, info: &StreamInfo, version: &str) -> Result<(), OpenError> {
+pub(crate) fn check(stream: &str, asked: &Object, info: &StreamInfo, version: &str) -> Result<(), OpenError> {
     for (setting, asked) in asked {
         let found = info.config.get(setting);
         if setting == "metadata" {
@@ -177,7 +177,7 @@ fn same(asked: &Value, found: Option<&Value>) -> bool {
     }
 }
 
-fn differs(stream: &str, setting: &str, asked: &Value, found: Option<&Value>, version: &str) -> OpenError {
+pub(crate) fn differs(stream: &str, setting: &str, asked: &Value, found: Option<&Value>, version: &str) -> OpenError {
     OpenError::Setting {
         stream: stream.into(),
         setting: setting.into(),

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use handbell_backend::{Class, Partition};
-use handbell_protocol::{Lane, Topic, TopicPattern};
+use handbell_backend::Partition;
+use handbell_protocol::{Topic, TopicPattern};
 
-use crate::core::Core;
+use crate::{core::Core, stream::Stream};
 
 /// More filters than this are asked for as fewer and wider ones.
 const MAX_FILTERS: usize = 256;
@@ -23,8 +23,7 @@ pub(crate) struct Wanted {
 impl Wanted {
     pub(crate) fn new(
         core: &Core,
-        class: Class,
-        lane: Lane,
+        stream: &Stream,
         topics: &[TopicPattern],
         partitions: impl Iterator<Item = Partition>,
     ) -> Self {
@@ -32,8 +31,13 @@ impl Wanted {
         let all = core.options.partitions.iter().all(|partition| partitions.contains(&partition));
         let partitions = (!all).then_some(partitions);
         let topics = reduced(topics);
-        let subjects = subjects(&core.layout.prefix(class, lane), &topics, partitions.as_ref());
-        Self { topics, partitions, subjects }
+        match &stream.shared {
+            Some(_) => Self { topics, partitions: None, subjects: vec![stream.everything()] },
+            None => {
+                let subjects = subjects(stream.prefix(), &topics, partitions.as_ref());
+                Self { topics, partitions, subjects }
+            }
+        }
     }
 
     /// Whether a record that the broker's filters let through is wanted.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use handbell_backend::{CellName, Class, Partition};
+use handbell_backend::{CellName, Class};
 use handbell_protocol::{Lane, Namespace, Topic};
 
 /// The version of the layout; stored with each stream.
@@ -27,21 +27,6 @@ impl Layout {
     /// What all subjects of a class and lane begin with.
     pub(crate) fn prefix(&self, class: Class, lane: Lane) -> String {
         format!("{}.{}.{}.", self.namespace, class.as_str(), lane.as_str())
-    }
-
-    /// Where a record lies.
-    pub(crate) fn subject(&self, class: Class, lane: Lane, partition: Partition, topic: &Topic) -> String {
-        format!("{}.{}.{}.{partition}.{topic}", self.namespace, class.as_str(), lane.as_str())
-    }
-
-    /// The partition and topic of a subject; `None` for one that isn't of
-    /// this class and lane.
-    pub(crate) fn place(&self, class: Class, lane: Lane, subject: &str) -> Option<(Partition, Topic)> {
-        let rest = subject.strip_prefix(self.namespace.as_str())?.strip_prefix('.')?;
-        let rest = rest.strip_prefix(class.as_str())?.strip_prefix('.')?;
-        let rest = rest.strip_prefix(lane.as_str())?.strip_prefix('.')?;
-        let (partition, topic) = rest.split_once('.')?;
-        Some((Partition(partition.parse().ok()?), Topic::parse(topic).ok()?))
     }
 
     /// The key-value bucket of the cells, as a stream.
@@ -82,6 +67,12 @@ impl Layout {
     }
 }
 
+/// The stream that is made for a shared topic. Without the namespace: whoever
+/// shares the topic shares the stream.
+pub(crate) fn shared(topic: &Topic) -> Arc<str> {
+    format!("hb-shared-{}", topic.as_str().replace('.', "=")).into()
+}
+
 /// The durable consumers of a queue: the same name in both lanes' streams.
 /// `=` stands in no segment, so no two queues share a name.
 pub(crate) fn consumer(queue: &CellName) -> String {
@@ -91,18 +82,6 @@ pub(crate) fn consumer(queue: &CellName) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_subject_reads_back() {
-        let layout = Layout::new(Namespace::default());
-        let topic = Topic::parse("a.b-c_d").unwrap();
-        let subject = layout.subject(Class::Ev, Lane::Regular, Partition(7), &topic);
-        assert_eq!(subject, "default.ev.regular.7.a.b-c_d");
-        assert_eq!(layout.place(Class::Ev, Lane::Regular, &subject), Some((Partition(7), topic)));
-        for (class, lane) in [(Class::Dlq, Lane::Regular), (Class::Ev, Lane::Express)] {
-            assert_eq!(layout.place(class, lane, &subject), None);
-        }
-    }
 
     #[test]
     fn a_cell_is_a_key_of_the_bucket() {

@@ -12,6 +12,7 @@
 //! |---|---|
 //! | a class and lane | stream `hb-NAMESPACE-CLASS-LANE` |
 //! | a record | subject `NAMESPACE.CLASS.LANE.PARTITION.TOPIC`, a CloudEvent in binary mode |
+//! | a record of a shared topic | subject `TOPIC`, in the stream that has it, or in `hb-shared-TOPIC` with `=` for `.` |
 //! | a cell | key-value bucket `hb-NAMESPACE-cell`, key with `.` between the segments |
 //! | a queue | one durable pull consumer for each lane |
 //! | what is known of a record that was given back | stream `hb-NAMESPACE-queue` |
@@ -35,7 +36,10 @@ mod options;
 mod publish;
 mod pull;
 mod queue;
+mod revive;
+mod shared;
 mod starts;
+mod stream;
 mod tail;
 
 pub use backend::{Looked, NatsBackend, look, open};

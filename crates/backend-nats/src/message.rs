@@ -7,13 +7,14 @@ use async_nats::HeaderMap;
 use bytes::Bytes;
 use handbell_backend::{Class, Dedup, Headers, Outgoing, Partition, PublishError, Record};
 use handbell_protocol::{
-    Lane, Timestamp, Topic,
+    Timestamp, Topic,
     cloudevents::{Origin, SCALARS, Style, from_message, to_headers},
 };
 
 use crate::{
     core::Core,
     headers::{add, decode, encode},
+    stream::Stream,
 };
 
 /// The topic in the envelope, where it isn't the channel's.
@@ -32,8 +33,7 @@ const PLAIN_KEY: usize = 160;
 /// A message ready to be sent.
 #[derive(Debug)]
 pub(crate) struct Encoded {
-    pub(crate) class: Class,
-    pub(crate) lane: Lane,
+    pub(crate) stream: Arc<Stream>,
     pub(crate) partition: Partition,
     pub(crate) id: String,
     pub(crate) digest: Option<u64>,
@@ -56,6 +56,9 @@ pub(crate) struct Raw {
 
 /// Encodes a record, and refuses one that is larger than `max_event`.
 pub(crate) fn encode_record(core: &Core, out: &Outgoing, max_event: usize) -> Result<Encoded, PublishError> {
+    let Some(stream) = core.stream_for(out.class, out.envelope.routing.lane(), &out.topic) else {
+        return Err(PublishError::Refused(format!("the topic {} isn't declared as shared", out.topic)));
+    };
     let partitions = core.options.partitions.get();
     if out.partition.0 >= partitions {
         return Err(PublishError::Refused(format!("partition {} of {partitions} is asked for", out.partition)));
@@ -69,15 +72,13 @@ pub(crate) fn encode_record(core: &Core, out: &Outgoing, max_event: usize) -> Re
     bounded(size, max_event)?;
     let own = own_headers(&mut headers, &out.headers)?;
     bounded(own, HEADERS_ALLOWANCE - OURS)?;
-    let lane = out.envelope.routing.lane();
     lay(core, out, &mut headers)?;
     Ok(Encoded {
-        class: out.class,
-        lane,
+        stream: Arc::clone(stream),
         partition: out.partition,
         id: out.envelope.event.id.clone(),
         digest: out.dedup.as_ref().and_then(|dedup| dedup.digest),
-        subject: core.layout.subject(out.class, lane, out.partition, &out.topic),
+        subject: stream.subject(out.partition, &out.topic),
         headers,
         payload: Bytes::copy_from_slice(out.envelope.payload.as_bytes()),
         size: size + own,
@@ -96,7 +97,8 @@ fn own_headers(headers: &mut HeaderMap, own: &Headers) -> Result<usize, PublishE
 
 /// Adds what the broker, or a later reader, must know of the record's place.
 fn lay(core: &Core, out: &Outgoing, headers: &mut HeaderMap) -> Result<(), PublishError> {
-    if let Some(topic) = out.envelope.routing.topic.as_ref().filter(|_| out.class != Class::Ev) {
+    if let Some(topic) = out.envelope.routing.topic.as_ref().filter(|_| !matches!(out.class, Class::Ev | Class::Shared))
+    {
         add(headers, TOPIC, topic.as_str())?;
     }
     if let Some(Dedup { key, digest }) = &out.dedup {
@@ -138,19 +140,19 @@ pub(crate) fn digest(headers: &HeaderMap) -> Option<u64> {
 
 /// The record that a message is; `None` where its subject is none of this
 /// class and lane. Whatever an outside client has written is a record too.
-pub(crate) fn decode_record(core: &Core, class: Class, lane: Lane, raw: &Raw) -> Result<Option<Record>, String> {
-    let Some((partition, topic)) = core.layout.place(class, lane, &raw.subject) else { return Ok(None) };
-    let envelope_topic = match class {
-        Class::Ev => Some(topic.clone()),
+pub(crate) fn decode_record(stream: &Stream, raw: &Raw) -> Result<Option<Record>, String> {
+    let Some((partition, topic)) = stream.place(&raw.subject) else { return Ok(None) };
+    let envelope_topic = match stream.class {
+        Class::Ev | Class::Shared => Some(topic.clone()),
         _ => raw.headers.get(TOPIC).and_then(|topic| Topic::parse(topic.as_str()).ok()),
     };
-    let id = format!("{}-{}", core.stream(class, lane).name, raw.sequence);
+    let id = format!("{}-{}", stream.name, raw.sequence);
     let origin = Origin { topic: envelope_topic.as_ref(), id: &id, source: "/nats", at: raw.time, partition_key: None };
     let pairs =
         raw.headers.iter().filter_map(|(name, values)| Some((name.as_ref(), values.last()?.as_str().as_bytes())));
     let envelope = from_message(pairs, &raw.payload, &origin).map_err(|error| error.to_string())?;
     Ok(Some(Record {
-        position: core.position(class, lane, partition, raw.sequence, raw.time),
+        position: stream.position(partition, raw.sequence, raw.time),
         topic,
         envelope: Arc::new(envelope),
         headers: words(&raw.headers)?,

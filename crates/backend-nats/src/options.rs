@@ -1,6 +1,6 @@
 //! What a namespace on NATS is opened with.
 
-use std::{path::PathBuf, time::Duration};
+use std::{collections::BTreeSet, path::PathBuf, time::Duration};
 
 use handbell_backend::{Class, PartitionCount};
 use handbell_protocol::{Namespace, Topic, TopicPattern};
@@ -27,6 +27,9 @@ pub struct Options {
     /// without a rule are kept for ever, inboxes for 7 days. Dead letters and
     /// the retry channel are never trimmed.
     pub retention: Vec<Retention>,
+    /// The topics that are stored under their own names only, with outside
+    /// clients.
+    pub shared: BTreeSet<Topic>,
     /// Who we are.
     pub credentials: Credentials,
     /// How the connection is encrypted.
@@ -50,6 +53,7 @@ impl Options {
             partitions: PartitionCount::default(),
             duplicate_window: Duration::from_secs(120),
             retention: Vec::new(),
+            shared: BTreeSet::new(),
             credentials: Credentials::None,
             tls: Tls::default(),
             timeout: Duration::from_secs(5),
@@ -62,6 +66,7 @@ impl Options {
         if matches!(class, Class::Dlq | Class::Retry | Class::Members) {
             return None;
         }
+        let class = if class == Class::Shared { Class::Ev } else { class };
         match (self.retention.iter().find(|rule| rule.class == class && rule.topics.matches(topic)), class) {
             (Some(rule), _) => rule.age,
             (None, Class::Inbox) => Some(INBOX_AGE),

@@ -69,7 +69,7 @@ impl Publisher {
         if self.core.closing.is_cancelled() {
             return unavailable("the backend is closed");
         }
-        if !self.core.asker.standing().borrow().connected {
+        if !self.core.can_publish() {
             return unavailable("there is no connection to the broker");
         }
         let count = batch.len();
@@ -79,8 +79,14 @@ impl Publisher {
         let core = Arc::clone(&self.core);
         // Receipts are collected whether or not anybody waits for them: they make room.
         self.core.tasks.spawn(async move { drop(receipts.send(collect(&core, coming).await)) });
+        let mut lost = false;
         for out in batch {
-            let slot = self.send(out).await.map_or_else(Slot::Refused, Slot::Sent);
+            // A connection that comes back in the midst of it lets nothing overtake.
+            lost |= !self.core.can_publish();
+            let slot = match lost {
+                false => self.send(out).await.map_or_else(Slot::Refused, Slot::Sent),
+                true => Slot::Refused(PublishError::Unavailable("the connection to the broker was lost".into())),
+            };
             // The collector ends only after this sender.
             drop(slots.send(slot).await);
         }
@@ -114,7 +120,7 @@ async fn collect(core: &Core, mut coming: mpsc::Receiver<Slot>) -> Vec<Result<St
                 let size = record.message.size;
                 match acknowledged(answer).await {
                     Ok(ack) if ack.duplicate => first(core, &record, ack.seq).await,
-                    Ok(ack) => Ok(fresh(core, record, ack.seq)),
+                    Ok(ack) => Ok(fresh(record, ack.seq)),
                     Err(trouble) => Err(trouble.publishing(size)),
                 }
             }
@@ -132,24 +138,24 @@ async fn acknowledged(answer: Answer) -> Result<PublishAck, Trouble> {
     }
 }
 
-fn fresh(core: &Core, Facts { message, at }: Facts, sequence: u64) -> Stored {
-    let position = core.position(message.class, message.lane, message.partition, sequence, at);
+fn fresh(Facts { message, at }: Facts, sequence: u64) -> Stored {
+    let position = message.stream.position(message.partition, sequence, at);
     Stored { position, id: message.id, duplicate: false }
 }
 
 /// The receipt of a repeat: that of the first, unless its content was another.
 async fn first(core: &Core, record: &Facts, sequence: u64) -> Result<Stored, PublishError> {
     let Facts { message, at } = record;
-    let stream = &core.stream(message.class, message.lane).name;
+    let stream = &message.stream.name;
     let in_doubt = |trouble: Trouble| PublishError::InDoubt(format!("it was stored before, and the first: {trouble}"));
     let raw = core.asker.get(stream, &Which::at(sequence)).await.map_err(in_doubt)?;
     let first = raw.and_then(|raw| {
-        let record = decode_record(core, message.class, message.lane, &raw).ok().flatten()?;
+        let record = decode_record(&message.stream, &raw).ok().flatten()?;
         Some((digest(&raw.headers), record))
     });
     let Some((stored, first)) = first else {
         // Retention was faster: the broker still knows the number, and nobody the content.
-        let position = core.position(message.class, message.lane, message.partition, sequence, *at);
+        let position = message.stream.position(message.partition, sequence, *at);
         return Ok(Stored { position, id: message.id.clone(), duplicate: true });
     };
     match (message.digest, stored) {

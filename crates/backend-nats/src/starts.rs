@@ -1,15 +1,19 @@
 //! Where a reading begins: a [`Start`] as a number of its stream.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
-use handbell_backend::{Class, Incarnation, Partition, Position, Start};
-use handbell_protocol::{Lane, Timestamp};
+use handbell_backend::{Incarnation, Partition, Position, Start};
+use handbell_protocol::Timestamp;
 use serde_json::json;
 
 use crate::{
     api::{StreamInfo, instant},
-    core::{Core, incarnation},
+    core::Core,
     error::Trouble,
+    stream::{Stream, incarnation},
 };
 
 /// Where the reading of a partition begins.
@@ -25,8 +29,7 @@ pub(crate) struct Begin {
 
 /// A stream as it was when a reading was opened.
 pub(crate) struct Place {
-    pub(crate) class: Class,
-    pub(crate) lane: Lane,
+    pub(crate) stream: Arc<Stream>,
     pub(crate) incarnation: Incarnation,
     /// The first number that is there.
     pub(crate) first: u64,
@@ -36,12 +39,13 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    pub(crate) fn new(class: Class, lane: Lane, info: &StreamInfo) -> Self {
+    pub(crate) fn new(stream: &Arc<Stream>, info: &StreamInfo) -> Self {
         let state = &info.state;
         let first_time = instant(&state.first_ts);
         // A stream that retention has emptied begins behind its end.
         let first = state.first_seq.max(1);
-        Self { class, lane, incarnation: incarnation(info), first, first_time, last: state.last_seq }
+        let (stream, incarnation) = (Arc::clone(stream), incarnation(info));
+        Self { stream, incarnation, first, first_time, last: state.last_seq }
     }
 
     /// Resolves all starts of a reading.
@@ -94,10 +98,8 @@ impl Place {
     /// beyond the end: then the log has gone back to an older copy.
     fn behind(&self, partition: Option<Partition>, position: &Position, after: u64) -> Result<Begin, Timestamp> {
         let ours = position.incarnation == self.incarnation
-            && position.class == self.class
-            && position.lane == self.lane
+            && self.stream.has(position)
             && partition.is_none_or(|partition| partition == position.partition)
-            && position.log.is_empty()
             && after <= self.last;
         match ours {
             true if after + 1 < self.first => Ok(Begin { after: self.first - 1, not_before: None, gap: Some(after) }),
@@ -112,7 +114,7 @@ impl Place {
         if time <= self.first_time || self.last == 0 {
             return Ok(Begin { after: self.first - 1, not_before: Some(time), gap: removed.then_some(0) });
         }
-        let stream = &core.stream(self.class, self.lane).name;
+        let stream = &self.stream.name;
         let name = core.fresh_name();
         let config = json!({
             "name": name, "deliver_policy": "by_start_time", "opt_start_time": time.to_string(),

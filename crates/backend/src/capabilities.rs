@@ -1,6 +1,8 @@
 //! What a backend can do, and what it does instead of what it can't.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
+
+use handbell_protocol::Topic;
 
 use crate::PartitionCount;
 
@@ -22,6 +24,11 @@ pub struct Capabilities {
     pub shared_between_processes: bool,
     /// Whether a queue may have more consumers than there are partitions.
     pub queue_beyond_partitions: bool,
+    /// The topics that are stored under their own names only, where outside
+    /// clients read and write them too (class Shared). Empty where there can't
+    /// be any outside client: then a topic that is declared shared is one like
+    /// any other.
+    pub shared: BTreeSet<Topic>,
 }
 
 /// How far back a publish recognises what was stored before.

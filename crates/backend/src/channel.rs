@@ -19,11 +19,18 @@ pub enum Class {
     Dlq,
     /// Heartbeats and signals between members; kept for a minute, need not be durable.
     Members,
+    /// Events on topics that outside clients share, as they lie under the
+    /// topics' own names: each topic is a log of its own, with partition 0 and
+    /// the regular lane only. There are none but those in
+    /// [`crate::Capabilities::shared`].
+    Shared,
 }
 
 impl Class {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Ev, Self::Inbox, Self::Retry, Self::Dlq, Self::Members];
+    pub const ALL: [Self; 6] = [Self::Ev, Self::Inbox, Self::Retry, Self::Dlq, Self::Members, Self::Shared];
+    /// Those whose channels have partitions and two lanes.
+    pub const LANED: [Self; 5] = [Self::Ev, Self::Inbox, Self::Retry, Self::Dlq, Self::Members];
 
     /// The name as it stands in a broker's subject.
     #[must_use]
@@ -34,6 +41,7 @@ impl Class {
             Self::Retry => "retry",
             Self::Dlq => "dlq",
             Self::Members => "members",
+            Self::Shared => "shared",
         }
     }
 }

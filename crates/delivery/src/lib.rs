@@ -28,6 +28,7 @@ mod ordered;
 mod post;
 mod queue_group;
 mod settings;
+mod shared;
 mod sieve;
 mod starts;
 mod tailing;

@@ -62,8 +62,14 @@ const TIERS: &[Tier] = &[
     Tier {
         name: "nats",
         about: "the suite of backends, outages, clusters and sidecars over a real NATS server",
-        by_default: false,
+        by_default: true,
         steps: &[Step { name: "build", run: steps::build }, Step { name: "nats", run: steps::nats }],
+    },
+    Tier {
+        name: "faults",
+        about: "sidecars over NATS while servers, the network and sidecars break",
+        by_default: false,
+        steps: &[Step { name: "build", run: steps::build }, Step { name: "faults", run: steps::faults }],
     },
 ];
 

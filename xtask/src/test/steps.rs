@@ -36,10 +36,19 @@ pub(super) fn tests(repo: &Repo) -> Result<(), Problem> {
 
 /// The backend on NATS, and sidecars over it, with a real server.
 pub(super) fn nats(repo: &Repo) -> Result<(), Problem> {
+    with_nats(repo, &["conformance", "nats", "nats_shared"], &[])
+}
+
+/// Sidecars under faults. Two at a time: each has three processes.
+pub(super) fn faults(repo: &Repo) -> Result<(), Problem> {
+    with_nats(repo, &["nats_faults"], &["--", "--test-threads=2"])
+}
+
+fn with_nats(repo: &Repo, tests: &[&str], more: &[&str]) -> Result<(), Problem> {
     let nats = runtimes::prepare_nats(repo)?;
     let packages = ["-p", "handbell-backend-nats", "-p", "integration-tests", "--features", "integration-tests/nats"];
     let mut command = repo.cargo(["test", "--locked", "--no-fail-fast"]);
-    command.args(packages).args(["--test", "conformance", "--test", "nats"]);
+    command.args(packages).args(tests.iter().flat_map(|test| ["--test", test])).args(more);
     command.env("HANDBELL_TEST_BINARY", repo.handbell());
     command.env("HANDBELL_TEST_NATS_SERVER", &nats.server).env("HANDBELL_TEST_NATS_PYTHON", &nats.python);
     shell::run(&mut command)

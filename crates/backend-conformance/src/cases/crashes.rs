@@ -8,7 +8,7 @@ use handbell_protocol::frame::{From, Order};
 use crate::{
     Bench, Case, Need, Outcome,
     case::case,
-    fixture::{Crew, Hand, event, group, nack, nack_in, number, options, put_all, put_one},
+    fixture::{Crew, Hand, event, group, nack, nack_in, number, put_all, put_one},
 };
 
 pub(super) const CASES: &[Case] = &[
@@ -118,8 +118,11 @@ async fn a_pill_is_given_up_and_none_of_its_neighbours(bench: Bench) -> Outcome 
 }
 
 async fn without_order_a_pill_is_given_up_and_none_of_its_neighbours(bench: Bench) -> Outcome {
-    let settings =
-        GroupSettings { order: Some(Order::None), ack_wait: Some(Duration::from_secs(1)), ..group("g", &["t"])? };
+    let settings = GroupSettings {
+        order: Some(Order::None),
+        ack_wait: Some(bench.lease(Duration::from_secs(1))),
+        ..group("g", &["t"])?
+    };
     kill_with_pill(&bench, settings, 200).await
 }
 
@@ -152,7 +155,9 @@ async fn what_waits_long_survives_a_crash(bench: Bench) -> Outcome {
     for order in [Order::Key, Order::None] {
         let topic = format!("t.{order:?}");
         put_one(&*bench.open().await?, event(&topic, 1)?.key("k")).await?;
-        let settings = GroupSettings { order: Some(order), ..group(&format!("{order:?}"), &[&topic])? };
+        // A broker that is killed itself may forget the delay and wait for as long as this.
+        let ack_wait = Some(Duration::from_secs(10));
+        let settings = GroupSettings { order: Some(order), ack_wait, ..group(&format!("{order:?}"), &[&topic])? };
         let (_member, mut hand) = begin(&bench, settings.clone(), 1).await?;
         let delivered = hand.delivery().await?;
         // Longer than a crash takes on a slow machine: nobody gets it before.
@@ -191,7 +196,7 @@ async fn a_group_that_was_made_survives_a_crash(bench: Bench) -> Outcome {
         let (_member, _hand) = begin(&bench, settings.clone(), 1).await?;
         let backend = bench.crash().await?;
         put_one(&*backend, event(&topic, 1)?.key("k")).await?;
-        let member = Member::join(backend, options()).await?;
+        let member = Member::join(backend, bench.options()).await?;
         let mut hand = Hand::group(&member, settings, 1).await?;
         ensure_eq!(hand.work(1).await?, [1], "{order:?}: what was published after the group was made");
     }

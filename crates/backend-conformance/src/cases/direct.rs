@@ -9,7 +9,7 @@ use handbell_protocol::{AgentName, Segment, Target};
 use crate::{
     Bench, Case, Failure, Outcome,
     case::case,
-    fixture::{Crew, Draft, Hand, ack, event, eventually, nack_in, number, options, put_all, put_one, reject},
+    fixture::{Crew, Draft, Hand, ack, bounded, event, eventually, nack_in, number, put_all, put_one, reject},
 };
 
 pub(super) const CASES: &[Case] = &[
@@ -189,7 +189,7 @@ async fn direct_work_comes_again_like_any_other(bench: Bench) -> Outcome {
 async fn direct_work_of_a_killed_member_comes_again_elsewhere(bench: Bench) -> Outcome {
     let backend = bench.open().await?;
     // The lease of direct work is as long as a lost connection may take.
-    let (doomed, plug) = bench.plugged_member(options()).await?;
+    let (doomed, plug) = bench.plugged_member(bench.options()).await?;
     let mut lost = Hand::direct(&doomed, spec("/a", &[], &[])?, 3).await?;
     send(&*backend, "/a", 0..6).await?;
     let held: BTreeSet<u64> = lost.hold(3).await?.iter().map(|delivered| number(&delivered.record)).collect();
@@ -199,7 +199,8 @@ async fn direct_work_of_a_killed_member_comes_again_elsewhere(bench: Bench) -> O
     let mut done = vec![];
     while done.len() < 6 {
         // Longer than usual: an inbox's lease is 30 s.
-        let delivered = tokio::time::timeout(Duration::from_secs(90), hand.delivery_whenever()).await?;
+        let delivered = bounded(Duration::from_secs(90), hand.delivery_whenever()).await;
+        let delivered = delivered.ok_or_else(|| Failure::new("a dead member's work never came again"))?;
         let was_out = held.contains(&number(&delivered.record));
         ensure_eq!(delivered.attempt, 1 + u32::from(was_out), "the attempt of number {}", number(&delivered.record));
         hand.ack(&delivered).await?;
@@ -223,7 +224,7 @@ async fn expired_commands_are_never_handed_out(bench: Bench) -> Outcome {
 
 async fn who_is_there_is_known_to_all(bench: Bench) -> Outcome {
     let one = bench.member().await?;
-    let (two, plug) = bench.plugged_member(options()).await?;
+    let (two, plug) = bench.plugged_member(bench.options()).await?;
     let presence = |name: &str| {
         Outcome::Ok(Presence {
             agent: agent(name)?,

@@ -6,7 +6,7 @@ use handbell_delivery::{Leave, MemberOptions};
 use crate::{
     Bench, Case, Need, Outcome,
     case::case,
-    fixture::{Hand, event, fanout, group, options, put_all},
+    fixture::{Hand, event, fanout, group, put_all},
 };
 
 pub(super) const CASES: &[Case] = &[
@@ -34,8 +34,8 @@ pub(super) const CASES: &[Case] = &[
 ];
 
 /// A member that reads little ahead, so that retention can overtake it.
-fn slow() -> MemberOptions {
-    MemberOptions { read_ahead_events: 16, ..options() }
+fn slow(bench: &Bench) -> MemberOptions {
+    MemberOptions { read_ahead_events: 16, ..bench.options() }
 }
 
 async fn publish(bench: &Bench, numbers: std::ops::Range<u64>) -> Outcome {
@@ -45,7 +45,7 @@ async fn publish(bench: &Bench, numbers: std::ops::Range<u64>) -> Outcome {
 
 async fn a_group_is_told_of_what_was_removed_while_nobody_was_there(bench: Bench) -> Outcome {
     publish(&bench, 0..20).await?;
-    let member = bench.member_with(slow()).await?;
+    let member = bench.member_with(slow(&bench)).await?;
     let mut hand = Hand::group(&member, group("g", &["t"])?, 1).await?;
     ensure_eq!(hand.work(2).await?, [0, 1], "what is handed out first");
     hand.leave(Leave::Clean);
@@ -61,13 +61,13 @@ async fn a_group_is_told_of_what_was_removed_while_nobody_was_there(bench: Bench
 }
 
 async fn a_slow_group_that_retention_overtakes_is_told(bench: Bench) -> Outcome {
-    let member = bench.member_with(slow()).await?;
+    let member = bench.member_with(slow(&bench)).await?;
     let hand = Hand::group(&member, group("g", &["t"])?, 1).await?;
     overtaken(&bench, hand).await
 }
 
 async fn a_slow_fan_out_that_retention_overtakes_is_told(bench: Bench) -> Outcome {
-    let member = bench.member_with(slow()).await?;
+    let member = bench.member_with(slow(&bench)).await?;
     let hand = Hand::fanout(&member, fanout(&["t"])?, 1).await?;
     overtaken(&bench, hand).await
 }

@@ -8,7 +8,7 @@ use handbell_protocol::frame::Order;
 use crate::{
     Bench, Case, Outcome,
     case::case,
-    fixture::{Hand, ack, event, group, number, options, put_all, put_one, reject},
+    fixture::{Hand, ack, event, group, number, put_all, put_one, reject},
 };
 
 pub(super) const CASES: &[Case] = &[
@@ -47,25 +47,25 @@ pub(super) const CASES: &[Case] = &[
 
 const ORDERS: [Order; 2] = [Order::Key, Order::None];
 
-fn settings(order: Order) -> Outcome<GroupSettings> {
+fn settings(bench: &Bench, order: Order) -> Outcome<GroupSettings> {
     Ok(GroupSettings {
         order: Some(order),
-        ack_wait: Some(Duration::from_secs(1)),
+        ack_wait: Some(bench.lease(Duration::from_secs(1))),
         ..group(&format!("{order:?}"), &["t"])?
     })
 }
 
 /// A member whose deliveries end soon.
-fn hurried(max_processing: Duration) -> MemberOptions {
-    MemberOptions { max_processing, ..options() }
+fn hurried(bench: &Bench, max_processing: Duration) -> MemberOptions {
+    MemberOptions { max_processing: bench.lease(max_processing), ..bench.options() }
 }
 
 async fn what_takes_too_long_comes_again_and_a_late_ack_is_gone(bench: Bench) -> Outcome {
-    let member = bench.member_with(hurried(Duration::from_secs(1))).await?;
+    let member = bench.member_with(hurried(&bench, Duration::from_secs(1))).await?;
     let backend = bench.open().await?;
     put_one(&*backend, event("t", 1)?.key("k")).await?;
     for order in ORDERS {
-        let mut hand = Hand::group(&member, settings(order)?, 1).await?;
+        let mut hand = Hand::group(&member, settings(&bench, order)?, 1).await?;
         let slow = hand.delivery().await?;
         hand.revoked(&slow).await?;
         let again = hand.delivery().await?;
@@ -83,9 +83,9 @@ async fn a_lost_connection_ends_the_lease_ack_wait_later(bench: Bench) -> Outcom
     let backend = bench.open().await?;
     put_one(&*backend, event("t", 1)?.key("k")).await?;
     for order in ORDERS {
-        let mut lost = Hand::group(&member, settings(order)?, 1).await?;
+        let mut lost = Hand::group(&member, settings(&bench, order)?, 1).await?;
         let held = lost.delivery().await?;
-        let mut other = Hand::group(&member, settings(order)?, 1).await?;
+        let mut other = Hand::group(&member, settings(&bench, order)?, 1).await?;
         other.nothing("it is out, and its consumer connected").await?;
         lost.consumer.disconnected();
         let again = other.delivery().await?;
@@ -101,7 +101,7 @@ async fn a_connection_that_comes_back_in_time_keeps_its_work(bench: Bench) -> Ou
     let backend = bench.open().await?;
     put_one(&*backend, event("t", 1)?.key("k")).await?;
     for order in ORDERS {
-        let long = GroupSettings { ack_wait: Some(Duration::from_secs(20)), ..settings(order)? };
+        let long = GroupSettings { ack_wait: Some(Duration::from_secs(20)), ..settings(&bench, order)? };
         let mut hand = Hand::group(&member, long, 2).await?;
         let held = hand.delivery().await?;
         hand.consumer.disconnected();
@@ -114,11 +114,11 @@ async fn a_connection_that_comes_back_in_time_keeps_its_work(bench: Bench) -> Ou
 }
 
 async fn extend_keeps_a_delivery_beyond_its_lease(bench: Bench) -> Outcome {
-    let member = bench.member_with(hurried(Duration::from_secs(2))).await?;
+    let member = bench.member_with(hurried(&bench, Duration::from_secs(2))).await?;
     let backend = bench.open().await?;
     put_all(&*backend, vec![event("t", 1)?.key("a"), event("t", 2)?.key("b")]).await?;
     for order in ORDERS {
-        let mut hand = Hand::group(&member, settings(order)?, 2).await?;
+        let mut hand = Hand::group(&member, settings(&bench, order)?, 2).await?;
         let held = hand.hold(2).await?;
         hand.consumer.extend(held[0].token, Duration::from_secs(600));
         // The other's lease ends: as long has the first lived too.
@@ -127,7 +127,7 @@ async fn extend_keeps_a_delivery_beyond_its_lease(bench: Bench) -> Outcome {
         ensure_eq!(number(&again.record), number(&held[1].record), "{order:?}: what comes again");
         hand.nothing("it was extended").await?;
         hand.consumer.disconnected();
-        tokio::time::sleep(Duration::from_millis(1_300)).await;
+        tokio::time::sleep(bench.lease(Duration::from_millis(1_300))).await;
         hand.consumer.connected();
         hand.ack(&held[0]).await?;
         hand.leave(Leave::Clean);
@@ -140,16 +140,18 @@ async fn a_lost_consumer_counts_and_one_that_leaves_does_not(bench: Bench) -> Ou
     let backend = bench.open().await?;
     put_one(&*backend, event("t", 1)?.key("k")).await?;
     for order in ORDERS {
+        // No lease ends here: nothing else may raise the attempt.
+        let settings = GroupSettings { ack_wait: None, ..settings(&bench, order)? };
         for (attempt, how) in [(1, Leave::Clean), (1, Leave::Lost), (2, Leave::Clean), (2, Leave::Lost)] {
-            let mut hand = Hand::group(&member, settings(order)?, 1).await?;
+            let mut hand = Hand::group(&member, settings.clone(), 1).await?;
             ensure_eq!(hand.delivery().await?.attempt, attempt, "{order:?}: the attempt before {how:?}");
             hand.leave(how);
         }
-        let mut hand = Hand::group(&member, settings(order)?, 1).await?;
+        let mut hand = Hand::group(&member, settings.clone(), 1).await?;
         ensure_eq!(hand.delivery().await?.attempt, 3, "{order:?}: the attempt after two were lost");
         // Dropped without a word: lost.
         drop(hand);
-        let mut hand = Hand::group(&member, settings(order)?, 1).await?;
+        let mut hand = Hand::group(&member, settings.clone(), 1).await?;
         let last = hand.delivery().await?;
         ensure_eq!(last.attempt, 4, "{order:?}: the attempt after three were lost");
         hand.ack(&last).await?;
@@ -162,8 +164,8 @@ async fn a_second_verdict_is_gone(bench: Bench) -> Outcome {
     let backend = bench.open().await?;
     put_all(&*backend, (0..2).map(|n| event("t", n)).collect::<Outcome<_>>()?).await?;
     for order in ORDERS {
-        let mut hand = Hand::group(&member, settings(order)?, 2).await?;
-        let mut stranger = Hand::group(&member, settings(order)?, 0).await?;
+        let mut hand = Hand::group(&member, settings(&bench, order)?, 2).await?;
+        let mut stranger = Hand::group(&member, settings(&bench, order)?, 0).await?;
         let held = hand.hold(2).await?;
         hand.ack(&held[0]).await?;
         hand.settle_in_vain(ack(&held[0])).await?;

@@ -25,6 +25,7 @@ mod replay;
 mod replies;
 mod retention;
 mod retries;
+mod shared;
 mod shutdown;
 mod tail;
 mod unordered;
@@ -64,6 +65,7 @@ pub fn cases() -> Vec<Case> {
         shutdown::CASES,
         direct::CASES,
         replies::CASES,
+        shared::CASES,
         volume::CASES,
     ]
     .concat();

@@ -9,7 +9,7 @@ use super::crashes::suits;
 use crate::{
     Bench, Case, Failure, Outcome,
     case::case,
-    fixture::{Crew, Hand, ack, event, group, number, options, put_all, put_one},
+    fixture::{Crew, Hand, ack, event, group, number, put_all, put_one},
 };
 
 pub(super) const CASES: &[Case] = &[
@@ -48,10 +48,10 @@ async fn publish(bench: &Bench, numbers: std::ops::Range<u64>) -> Outcome {
     put_all(&*bench.open().await?, drafts).await.map(drop)
 }
 
-fn settings(order: Order) -> Outcome<GroupSettings> {
+fn settings(bench: &Bench, order: Order) -> Outcome<GroupSettings> {
     Ok(GroupSettings {
         order: Some(order),
-        ack_wait: Some(Duration::from_secs(2)),
+        ack_wait: Some(bench.lease(Duration::from_secs(2))),
         ..group(&format!("{order:?}"), &["t"])?
     })
 }
@@ -59,12 +59,12 @@ fn settings(order: Order) -> Outcome<GroupSettings> {
 async fn work_of_a_killed_member_comes_again_elsewhere(bench: Bench) -> Outcome {
     publish(&bench, 0..40).await?;
     for order in [Order::Key, Order::None] {
-        let (doomed, plug) = bench.plugged_member(options()).await?;
-        let mut lost = Hand::group(&doomed, settings(order)?, 10).await?;
+        let (doomed, plug) = bench.plugged_member(bench.options()).await?;
+        let mut lost = Hand::group(&doomed, settings(&bench, order)?, 10).await?;
         let held: BTreeSet<u64> = lost.hold(10).await?.iter().map(|delivered| number(&delivered.record)).collect();
         plug.pull();
         let member = bench.member().await?;
-        let mut crew = Crew::new([Hand::group(&member, settings(order)?, 10).await?]);
+        let mut crew = Crew::new([Hand::group(&member, settings(&bench, order)?, 10).await?]);
         for done in crew.exactly(0..40).await? {
             let was_out = held.contains(&done.number);
             let suits = suits(done.attempt, was_out);
@@ -76,13 +76,13 @@ async fn work_of_a_killed_member_comes_again_elsewhere(bench: Bench) -> Outcome 
 
 async fn a_key_waits_for_what_a_dead_member_held(bench: Bench) -> Outcome {
     let backend = bench.open().await?;
-    let (doomed, plug) = bench.plugged_member(options()).await?;
-    let mut lost = Hand::group(&doomed, settings(Order::Key)?, 8).await?;
+    let (doomed, plug) = bench.plugged_member(bench.options()).await?;
+    let mut lost = Hand::group(&doomed, settings(&bench, Order::Key)?, 8).await?;
     put_all(&*backend, (1..=3).map(|n| Ok(event("t", n)?.key("k"))).collect::<Outcome<_>>()?).await?;
     ensure_eq!(number(&lost.delivery().await?.record), 1, "what is handed out first");
     plug.pull();
     let member = bench.member().await?;
-    let mut hand = Hand::group(&member, settings(Order::Key)?, 8).await?;
+    let mut hand = Hand::group(&member, settings(&bench, Order::Key)?, 8).await?;
     let again = hand.delivery().await?;
     ensure_eq!((number(&again.record), again.attempt), (1, 2), "what the next member gets first");
     hand.nothing("the key is held").await?;
@@ -94,12 +94,12 @@ async fn a_key_waits_for_what_a_dead_member_held(bench: Bench) -> Outcome {
 async fn work_stays_with_its_agent_when_its_partition_moves(bench: Bench) -> Outcome {
     let backend = bench.open().await?;
     let first = bench.member().await?;
-    let mut old = Hand::group(&first, settings(Order::Key)?, 64).await?;
+    let mut old = Hand::group(&first, settings(&bench, Order::Key)?, 64).await?;
     // One of each key is out, one waits behind it.
     publish(&bench, 0..80).await?;
     let held: Vec<Delivered> = old.hold(40).await?;
     let second = bench.member().await?;
-    let new = Hand::group(&second, settings(Order::Key)?, 64).await?;
+    let new = Hand::group(&second, settings(&bench, Order::Key)?, 64).await?;
     // The second takes its share of the partitions: fresh keys come to it.
     let mut crew = Crew::new([new]);
     let mut n = 1_000;
@@ -126,12 +126,12 @@ async fn work_stays_with_its_agent_when_its_partition_moves(bench: Bench) -> Out
 
 async fn a_paused_member_that_wakes_up_changes_nothing(bench: Bench) -> Outcome {
     publish(&bench, 0..40).await?;
-    let (paused, plug) = bench.plugged_member(options()).await?;
-    let mut old = Hand::group(&paused, settings(Order::Key)?, 4).await?;
+    let (paused, plug) = bench.plugged_member(bench.options()).await?;
+    let mut old = Hand::group(&paused, settings(&bench, Order::Key)?, 4).await?;
     let held = old.hold(4).await?;
     plug.pull();
     let member = bench.member().await?;
-    let mut hand = Hand::group(&member, settings(Order::Key)?, 1).await?;
+    let mut hand = Hand::group(&member, settings(&bench, Order::Key)?, 1).await?;
     // The other has taken over what was out.
     let mut done = BTreeSet::new();
     while !held.iter().all(|delivered| done.contains(&number(&delivered.record))) {
@@ -157,11 +157,11 @@ async fn a_paused_member_that_wakes_up_changes_nothing(bench: Bench) -> Outcome 
 
 async fn members_that_come_and_go_lose_and_repeat_nothing(bench: Bench) -> Outcome {
     let steady = bench.member().await?;
-    let mut crew = Crew::new([Hand::group(&steady, settings(Order::Key)?, 16).await?]);
+    let mut crew = Crew::new([Hand::group(&steady, settings(&bench, Order::Key)?, 16).await?]);
     let mut done = vec![];
     for round in 0..5_u64 {
         let guest = bench.member().await?;
-        let mut hand = Hand::group(&guest, settings(Order::Key)?, 16).await?;
+        let mut hand = Hand::group(&guest, settings(&bench, Order::Key)?, 16).await?;
         publish(&bench, round * 200..round * 200 + 200).await?;
         // The guest works for a while, then leaves with work in its hands.
         let end = tokio::time::Instant::now() + Duration::from_millis(500);

@@ -108,7 +108,7 @@ async fn what_was_given_up_is_never_lent_again(bench: Bench) -> Outcome {
     let backend = bench.open().await?;
     put_all(&*backend, vec![event("t", 1)?.key("k"), event("t", 2)?.key("k")]).await?;
     let mut spec = queue_spec("q")?;
-    spec.ack_wait = Duration::from_secs(1);
+    spec.ack_wait = bench.lease(Duration::from_secs(1));
     let queue = Lent::open(&*backend, spec).await?;
     let given_up = queue.pull_one().await?;
     let term = Settlement::Term { reason: "the payload can't be read".into() };
@@ -116,7 +116,7 @@ async fn what_was_given_up_is_never_lent_again(bench: Bench) -> Outcome {
     let other = queue.pull_one().await?;
     ensure_eq!(number(&other.record), 2, "what is lent next");
     queue.ack(other).await?;
-    tokio::time::sleep(Duration::from_millis(1_100)).await;
+    tokio::time::sleep(bench.lease(Duration::from_millis(1_100))).await;
     queue.nothing("one is given up and one is acked").await
 }
 

@@ -112,7 +112,7 @@ async fn a_delay_survives_a_restart(bench: Bench) -> Outcome {
 async fn attempts_survive_a_crash_and_blame_no_neighbour(bench: Bench) -> Outcome {
     let backend = bench.open().await?;
     put_all(&*backend, (0..6).map(|n| Ok(event("t", n)?.key("k"))).collect::<Outcome<_>>()?).await?;
-    let spec = QueueSpec { ack_wait: Duration::from_secs(1), ..queue_spec("q")? };
+    let spec = QueueSpec { ack_wait: bench.lease(Duration::from_secs(1)), ..queue_spec("q")? };
     let queue = Lent::open(&*backend, spec.clone()).await?;
     for delivery in queue.pull_all(6).await? {
         match number(&delivery.record) {

@@ -8,9 +8,9 @@ use handbell_protocol::Target;
 
 use super::direct::{agent, spec};
 use crate::{
-    Bench, Case, Outcome,
+    Bench, Case, Failure, Outcome,
     case::case,
-    fixture::{Draft, Hand, event, eventually, number, put_one},
+    fixture::{Draft, Hand, bounded, event, eventually, number, put_one},
 };
 
 pub(super) const CASES: &[Case] = &[
@@ -123,7 +123,8 @@ async fn an_answer_that_was_not_settled_comes_again(bench: Bench) -> Outcome {
     one.announce(vec![]);
     let mut moved = Hand::direct(&two, session("caller")?, 8).await?;
     announce(&two, &[&one, &two]).await?;
-    let again = tokio::time::timeout(Duration::from_secs(60), moved.delivery_whenever()).await?;
+    let again = bounded(Duration::from_secs(60), moved.delivery_whenever()).await;
+    let again = again.ok_or_else(|| Failure::new("an answer never came again"))?;
     ensure_eq!(number(&again.record), 1, "the answer, again");
     moved.ack(&again).await
 }

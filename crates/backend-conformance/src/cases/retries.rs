@@ -211,8 +211,7 @@ async fn leaving_while_work_is_on_its_way_counts_nothing(bench: Bench) -> Outcom
     let backend = bench.open().await?;
     put_one(&*backend, event("t", 1)?.key("k")).await?;
     for order in [Order::Key, Order::None] {
-        let settings =
-            GroupSettings { ack_wait: Some(Duration::from_secs(1)), ..ordered(&format!("{order:?}"), order)? };
+        let settings = ordered(&format!("{order:?}"), order)?;
         // From before it can have been read to after it was handed out.
         for step in 0..60 {
             let member = bench.member().await?;

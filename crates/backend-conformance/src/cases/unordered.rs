@@ -68,7 +68,7 @@ async fn without_order_attempts_survive_a_crash(bench: Bench) -> Outcome {
     let member = bench.member().await?;
     let backend = bench.open().await?;
     put_all(&*backend, (0..20).map(|n| event("t", n)).collect::<Outcome<_>>()?).await?;
-    let short = GroupSettings { ack_wait: Some(Duration::from_secs(1)), ..settings()? };
+    let short = GroupSettings { ack_wait: Some(bench.lease(Duration::from_secs(1))), ..settings()? };
     let mut hand = Hand::group(&member, short.clone(), 4).await?;
     let held: BTreeSet<u64> = hand.hold(4).await?.iter().map(|delivered| number(&delivered.record)).collect();
     bench.crash().await?;

@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use crate::{
     Bench, Case, Failure, Outcome,
     case::case,
-    fixture::{Draft, Hand, Ledger, ack, event, group, nack, number, put_all},
+    fixture::{Draft, Hand, Ledger, ack, bounded, event, group, nack, number, put_all},
 };
 
 pub(super) const CASES: &[Case] = &[case!(
@@ -59,7 +59,7 @@ async fn twenty_thousand_events_under_four_groups_whose_members_come_and_go(benc
         }
         Outcome::Ok(())
     };
-    if let Ok(outcome) = tokio::time::timeout(LIMIT, finished).await {
+    if let Some(outcome) = bounded(LIMIT, finished).await {
         return outcome;
     }
     let done: Vec<_> = shifts.iter().map(|shift| shift.ledger().done()).collect();

@@ -1,13 +1,16 @@
 //! A provider whose backends lie.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
 
 use async_trait::async_trait;
 use handbell_backend::{Backend, Class};
-use handbell_protocol::Namespace;
+use handbell_protocol::{Namespace, Topic};
 
 use super::{Lie, backend::Liar};
 use crate::{Case, Failure, Provider};
@@ -47,6 +50,10 @@ impl Provider for Sabotaged {
         Ok(self.wrap(self.inner.open(namespace).await?))
     }
 
+    async fn open_shared(&self, namespace: &Namespace, topic: &Topic) -> Result<Arc<dyn Backend>, Failure> {
+        Ok(self.wrap(self.inner.open_shared(namespace, topic).await?))
+    }
+
     async fn crash_and_reopen(&self, namespace: &Namespace) -> Result<Arc<dyn Backend>, Failure> {
         Ok(self.wrap(self.inner.crash_and_reopen(namespace).await?))
     }
@@ -65,6 +72,10 @@ impl Provider for Sabotaged {
 
     async fn end(&self, namespace: &Namespace) {
         self.inner.end(namespace).await;
+    }
+
+    fn slack(&self) -> Duration {
+        self.inner.slack()
     }
 
     fn skip(&self, case: &Case) -> Option<String> {

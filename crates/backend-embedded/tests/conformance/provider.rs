@@ -123,6 +123,9 @@ impl Provider for Embedded {
     }
 
     fn skip(&self, case: &Case) -> Option<String> {
+        if case.needs.contains(&Need::Shared) {
+            return Some("No outside client can reach the log inside a process: a topic that is declared `shared` is one like any other.".into());
+        }
         let survives = [Need::Crash, Need::Reopen].iter().any(|need| case.needs.contains(need));
         (!self.durable && survives)
             .then(|| "A log in memory ends with its process: nothing of it survives, and nothing is promised.".into())

@@ -1,6 +1,6 @@
 //! The durable consumers of a queue, one for each lane.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use handbell_backend::{BackendError, QueueSpec};
 use handbell_protocol::Lane;
@@ -13,6 +13,7 @@ use crate::{
     filters::Wanted,
     layout,
     starts::Place,
+    stream::Stream,
 };
 
 /// How many records may be unsettled at a time; more aren't begun.
@@ -29,15 +30,15 @@ const NOT_FOUND: u32 = 10_014;
 /// topics.
 pub(super) async fn ensure(core: &Core, spec: &QueueSpec, lane: Lane, wanted: &Wanted) -> Result<(), BackendError> {
     let told = |trouble: Trouble| trouble.reading(format!("open queue {}", spec.name));
-    let (stream, name) = (&core.stream(spec.class, lane).name, layout::consumer(&spec.name));
-    match core.asker.consumer_info(stream, &name).await {
-        Ok(info) => change(core, spec, stream, info, wanted).await.map_err(told),
+    let (stream, name) = (core.stream(spec.class, lane), layout::consumer(&spec.name));
+    match core.asker.consumer_info(&stream.name, &name).await {
+        Ok(info) => change(core, spec, &stream.name, info, wanted).await.map_err(told),
         Err(Trouble::Api { err_code: NOT_FOUND, .. }) => {
-            let made = make(core, spec, lane, stream, &name, wanted).await;
+            let made = make(core, spec, stream, &name, wanted).await;
             match made {
                 Ok(()) => Ok(()),
                 // Somebody else was faster; where a queue begins is theirs to say.
-                Err(trouble) => match core.asker.consumer_info(stream, &name).await {
+                Err(trouble) => match core.asker.consumer_info(&stream.name, &name).await {
                     Ok(_) => Ok(()),
                     Err(_) => Err(told(trouble)),
                 },
@@ -47,16 +48,9 @@ pub(super) async fn ensure(core: &Core, spec: &QueueSpec, lane: Lane, wanted: &W
     }
 }
 
-async fn make(
-    core: &Core,
-    spec: &QueueSpec,
-    lane: Lane,
-    stream: &str,
-    name: &str,
-    wanted: &Wanted,
-) -> Result<(), Trouble> {
-    let info = core.look(spec.class, lane).await?;
-    let begin = Place::new(spec.class, lane, &info).begin(core, &spec.start).await?;
+async fn make(core: &Core, spec: &QueueSpec, stream: &Arc<Stream>, name: &str, wanted: &Wanted) -> Result<(), Trouble> {
+    let info = core.look(stream).await?;
+    let begin = Place::new(stream, &info).begin(core, &spec.start).await?;
     let mut config = json!({
         "durable_name": name, "name": name, "ack_policy": "explicit", "replay_policy": "instant",
         "ack_wait": wait(spec), "max_deliver": -1, "max_ack_pending": MAX_UNSETTLED, "max_waiting": MAX_WAITING,
@@ -72,7 +66,7 @@ async fn make(
             config["opt_start_seq"] = (begin.after + 1).into();
         }
     }
-    call(core, stream, name, &config, "create").await
+    call(core, &stream.name, name, &config, "create").await
 }
 
 /// Gives a consumer that is there this spec's wait and topics.

@@ -40,6 +40,8 @@ struct Roads {
     pullers: [Puller; 2],
     /// A delivery that is being received.
     taken: Option<(Lane, Delivery)>,
+    /// The last requests for what is there at once.
+    asked: [Option<u64>; 2],
 }
 
 /// The requests are lost; why.
@@ -96,6 +98,15 @@ impl Fetcher {
     /// more would count it as delivered.
     async fn linger(&self, roads: &mut Option<Roads>) {
         let Some(roads) = roads else { return };
+        // What was being received when the end came goes first: who waits for
+        // more would keep it.
+        if let Some((lane, delivery)) = &roads.taken {
+            if self.receive(*lane, delivery).await.is_err() {
+                return;
+            }
+            roads.taken = None;
+            self.give_back(true).await;
+        }
         while roads.pullers.iter().any(|puller| puller.outstanding() > 0) {
             let [express, regular] = &mut roads.pullers;
             let pulled = tokio::select! {
@@ -135,6 +146,7 @@ impl Fetcher {
                 Puller::new(&core.asker, &regular, &consumer).await?,
             ],
             taken: None,
+            asked: [None; 2],
         })
     }
 
@@ -178,15 +190,21 @@ impl Fetcher {
         Ok(())
     }
 
+    /// Asks for what is there now and waits for it. What a slow server sends
+    /// later comes like the rest: until then nothing more is asked for at once.
     async fn fetch_now(&self, lane: Lane, roads: &mut Roads, count: usize) -> Result<(), Lost> {
         let puller = &mut roads.pullers[index(lane)];
+        if roads.asked[index(lane)].is_some_and(|request| puller.is_open(request)) {
+            return Ok(());
+        }
         let request = puller.request_now(count).await.map_err(lost)?;
+        roads.asked[index(lane)] = Some(request);
         let until = Instant::now() + AT_ONCE;
         while puller.is_open(request) {
             let left = until.saturating_duration_since(Instant::now());
             match timeout(left, puller.next()).await {
                 Ok(pulled) => self.take(&mut roads.taken, (lane, pulled)).await?,
-                Err(_) => return Err(Lost("the server is silent".into())),
+                Err(_) => return Ok(()),
             }
         }
         Ok(())
@@ -209,7 +227,7 @@ impl Fetcher {
         let Delivery { raw, reply, count, .. } = delivery;
         let (reply, count) = (reply.clone(), *count);
         let core = &self.end.core;
-        let record = match decode_record(core, self.end.class(), lane, raw) {
+        let record = match decode_record(core.stream(self.end.class(), lane), raw) {
             Ok(record) => record,
             Err(why) => {
                 let stream = &core.stream(self.end.class(), lane).name;

@@ -47,8 +47,12 @@ pub(super) struct End {
 
 impl NatsQueue {
     pub(crate) async fn open(core: &Arc<Core>, spec: QueueSpec) -> Result<Self, BackendError> {
+        if spec.class == Class::Shared {
+            let why = "there are no queues over class shared; its events come through class ev";
+            return Err(BackendError::new(Fault::Refused, format!("open queue {}", spec.name), why));
+        }
         let partitions = || core.options.partitions.iter();
-        let wanted = Lane::ALL.map(|lane| Wanted::new(core, spec.class, lane, &spec.topics, partitions()));
+        let wanted = Lane::ALL.map(|lane| Wanted::new(core, core.stream(spec.class, lane), &spec.topics, partitions()));
         for (lane, wanted) in Lane::ALL.into_iter().zip(&wanted) {
             consumer::ensure(core, &spec, lane, wanted).await?;
         }

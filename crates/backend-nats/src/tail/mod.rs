@@ -44,10 +44,11 @@ pub(crate) struct NatsTail {
 impl NatsTail {
     pub(crate) async fn open(core: &Arc<Core>, spec: &TailSpec) -> Result<Self, BackendError> {
         let told = |trouble: Trouble| trouble.reading("open a tail");
-        let info = core.look(spec.class, spec.lane).await.map_err(told)?;
-        let place = Place::new(spec.class, spec.lane, &info);
+        let stream = core.stream_of(spec, DOING)?;
+        let info = core.look(stream).await.map_err(told)?;
+        let place = Place::new(stream, &info);
         let begins = place.begins(core, &spec.partitions).await.map_err(told)?;
-        let wanted = Wanted::new(core, spec.class, spec.lane, &spec.topics, spec.partitions.keys().copied());
+        let wanted = Wanted::new(core, stream, &spec.topics, spec.partitions.keys().copied());
         let (sender, items) = mpsc::channel(AHEAD);
         let ended = CancellationToken::new();
         let reader = Reader::new(Arc::clone(core), place, wanted, begins, sender);

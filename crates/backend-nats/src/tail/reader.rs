@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use handbell_backend::{BackendError, Fault, Partition, Record, Trimmed};
+use handbell_backend::{BackendError, Class, Fault, Partition, Record, Trimmed};
 use handbell_protocol::Timestamp;
 use tokio::{
     sync::mpsc::{self, error::TrySendError},
@@ -170,7 +170,7 @@ impl Reader {
             let what = format!("number {} of stream {}: {why}", raw.sequence, self.name());
             End::Failed(BackendError::new(Fault::Corrupt, DOING, what))
         };
-        let record = decode_record(&self.core, place.class, place.lane, raw).map_err(unreadable)?;
+        let record = decode_record(&place.stream, raw).map_err(unreadable)?;
         Ok(record.filter(|record| {
             let begin = self.begins.get(&record.position.partition);
             begin
@@ -184,7 +184,7 @@ impl Reader {
     /// was removed meanwhile was read or never wanted.
     async fn look(&mut self, life: &mut Life) -> Ended<()> {
         let stream = Arc::clone(self.name());
-        let Ok(info) = self.core.look(self.place.class, self.place.lane).await else { return Ok(()) };
+        let Ok(info) = self.core.look(&self.place.stream).await else { return Ok(()) };
         let last = info.state.last_seq;
         if self.level && last <= self.cursor {
             return Ok(());
@@ -203,11 +203,14 @@ impl Reader {
     /// Compares the place with what the stream still has: what is missing is
     /// told, and a stream that went back or was made again ends the tail.
     async fn compare(&mut self, rebuilt: bool) -> Ended<()> {
-        let info = self.core.look(self.place.class, self.place.lane).await.map_err(troubled)?;
-        let now = Place::new(self.place.class, self.place.lane, &info);
+        let info = self.core.look(&self.place.stream).await.map_err(troubled)?;
+        let now = Place::new(&self.place.stream, &info);
         if now.incarnation != self.place.incarnation || (rebuilt && now.last < self.cursor) {
             let why = format!("stream {} was made again, or put back to an older copy", self.name());
-            tracing::error!("{why}; what was read from it before may be missing");
+            // Heartbeats are in memory only: a server that was away has none.
+            if self.place.stream.class != Class::Members {
+                tracing::error!("{why}; what was read from it before may be missing");
+            }
             return Err(End::Failed(BackendError::new(Fault::Corrupt, DOING, why)));
         }
         if now.first > self.cursor + 1 {
@@ -226,8 +229,7 @@ impl Reader {
     }
 
     async fn tell_gap(&mut self, partition: Partition, after: u64, to: u64, time: Timestamp) -> Ended<()> {
-        let (class, lane) = (self.place.class, self.place.lane);
-        let position = |offset| self.core.position(class, lane, partition, offset, time);
+        let position = |offset| self.place.stream.position(partition, offset, time);
         let trimmed = Trimmed { from: position(after + 1), to: position(to), count: None };
         self.hand_over(Item::Gap(trimmed)).await
     }
@@ -266,7 +268,7 @@ impl Reader {
     }
 
     fn name(&self) -> &Arc<str> {
-        &self.core.stream(self.place.class, self.place.lane).name
+        &self.place.stream.name
     }
 }
 

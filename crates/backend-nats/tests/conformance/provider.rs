@@ -1,12 +1,12 @@
 //! NATS as the suite's provider: a server for each case, or a namespace for
 //! each case on the server that `HANDBELL_TEST_NATS_URL` names.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use handbell_backend::{Backend, Class};
 use handbell_backend_conformance::{Case, Failure, Provider};
-use handbell_protocol::{Lane, Namespace};
+use handbell_protocol::{Lane, Namespace, Topic};
 use serde_json::json;
 use tokio::sync::Mutex;
 
@@ -48,6 +48,16 @@ impl Provider for Nats {
         }
         let site = sites.get_mut(name).ok_or_else(|| Failure::new("no server"))?;
         site.open(namespace).await
+    }
+
+    async fn open_shared(&self, namespace: &Namespace, topic: &Topic) -> Result<Arc<dyn Backend>, Failure> {
+        let mut sites = self.sites.lock().await;
+        let name = Self::site_of(namespace);
+        if !sites.contains_key(name) {
+            sites.insert(name.into(), Site::start().await?);
+        }
+        let site = sites.get_mut(name).ok_or_else(|| Failure::new("no server"))?;
+        site.open_with(namespace, [topic.clone()].into()).await
     }
 
     async fn crash_and_reopen(&self, namespace: &Namespace) -> Result<Arc<dyn Backend>, Failure> {
@@ -96,6 +106,11 @@ impl Provider for Nats {
             // What stays on a server that others use is in nobody's way.
             drop(site.delete(name).await);
         }
+    }
+
+    /// Several servers and cases share a small machine.
+    fn slack(&self) -> Duration {
+        Duration::from_secs(4)
     }
 
     fn skip(&self, _case: &Case) -> Option<String> {

@@ -6,6 +6,7 @@
 mod cluster;
 mod common;
 mod faults;
+mod identity;
 mod opening;
 mod outage;
 mod outside;

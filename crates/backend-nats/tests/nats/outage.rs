@@ -2,7 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use handbell_backend::{Backend, CellName, Class, PublishError, QueueSpec, Settlement, Start, StoreOutcome};
+use handbell_backend::{
+    Backend, CellName, Class, Outgoing, PublishError, QueueSpec, Settlement, Start, StoreOutcome, TailItem, TailSpec,
+};
 use handbell_protocol::TopicPattern;
 use handbell_test_support::NatsServer;
 
@@ -121,4 +123,30 @@ async fn patience_ends_with_what_was_tried() {
     options.patience = Some(Duration::from_millis(500));
     let error = handbell_backend_nats::open(options).await.unwrap_err().to_string();
     assert!(error.contains(&url) && error.contains("; "), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn members_hear_one_another_again_after_the_server_was_away() {
+    let mut server = NatsServer::start().unwrap();
+    let (one, two) = (connect(&server.url()).await, connect(&server.url()).await);
+    let beat = |n| Outgoing { class: Class::Members, ..event(n) };
+    one.publish(vec![beat(1)]).await.unwrap().await[0].as_ref().unwrap();
+    // Its streams are in memory: they are gone with the process.
+    server.kill();
+    server.run_again().unwrap();
+    let said = async {
+        loop {
+            if let Ok(receipts) = one.publish(vec![beat(2)]).await
+                && receipts.await[0].is_ok()
+            {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, said).await.expect("a member can speak");
+    let heard = TailSpec { class: Class::Members, ..everything(Start::Oldest) };
+    let mut tail = two.tail(heard).await.unwrap();
+    let item = tokio::time::timeout(PATIENCE, tail.next(10)).await.expect("a member is heard").unwrap();
+    assert!(matches!(&item, TailItem::Records(records) if crate::common::number(&records[0]) == 2), "{item:?}");
 }

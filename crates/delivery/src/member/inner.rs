@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use handbell_backend::{Backend, BackendError};
+use handbell_backend::{Backend, BackendError, Outgoing, PublishError, Receipts};
 use handbell_protocol::{Segment, frame::Order};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -23,6 +23,7 @@ use crate::{
     post::Post,
     queue_group,
     settings::{self, Stored},
+    shared,
     sieve::Sieve,
 };
 
@@ -56,6 +57,11 @@ impl Inner {
             max_processing: options.max_processing,
             ended: ended.child_token(),
         });
+        let shared = backend.capabilities().shared.clone();
+        for topic in &shared {
+            shared::spawn(Arc::clone(&backend), Arc::clone(&members), topic.clone(), &ended);
+        }
+        members.forward(shared);
         let draining = CancellationToken::new();
         Ok(Self { backend, options, members, lending, counters, runners: Mutex::default(), draining, ended })
     }
@@ -125,6 +131,12 @@ impl Inner {
         let queues = direct::queues(&who, &self.options.retry);
         let join = Join { post, producer: Some(who.producer), credit, level: false };
         Ok(Consumer::new(self.lending.join(join, queues).await?))
+    }
+
+    pub(super) async fn publish(&self, batch: Vec<Outgoing>) -> Result<Receipts, PublishError> {
+        let shared = &self.backend.capabilities().shared;
+        let batch = if shared.is_empty() { batch } else { shared::redirected(batch, shared) };
+        self.backend.publish(batch).await
     }
 
     pub(super) async fn groups(&self) -> Result<Vec<GroupInfo>, BackendError> {

@@ -9,7 +9,7 @@ mod inner;
 
 use std::sync::Arc;
 
-use handbell_backend::{Backend, BackendError};
+use handbell_backend::{Backend, BackendError, Outgoing, PublishError, Receipts};
 use inner::Inner;
 use tokio::sync::broadcast;
 
@@ -65,6 +65,15 @@ impl Member {
     #[must_use]
     pub fn signals(&self) -> broadcast::Receiver<Arc<Signal>> {
         self.0.members.signals()
+    }
+
+    /// Publishes as [`Backend::publish`] does; an event on a shared topic goes to
+    /// the topic itself, and its position is there.
+    ///
+    /// # Errors
+    /// When nothing of the batch was handed over.
+    pub async fn publish(&self, batch: Vec<Outgoing>) -> Result<Receipts, PublishError> {
+        self.0.publish(batch).await
     }
 
     /// Joins a durable group, made if it isn't there; with order or without,

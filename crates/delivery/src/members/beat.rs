@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use handbell_protocol::{AgentName, Segment};
+use handbell_protocol::{AgentName, Segment, Topic};
 use serde::{Deserialize, Serialize};
 
 use super::MemberId;
@@ -79,6 +79,9 @@ pub(crate) struct Beat {
     /// The groups that it has consumers of.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub groups: BTreeSet<Segment>,
+    /// The shared topics that it would forward.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub forwards: BTreeSet<Topic>,
     /// It is there, but takes no new work.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub draining: bool,

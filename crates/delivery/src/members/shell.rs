@@ -1,13 +1,13 @@
 //! This member among the others: what it says of itself, what it sees.
 
 use std::{
-    collections::{BTreeMap, btree_map::Entry},
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use handbell_backend::{Backend, BackendError, Fault};
-use handbell_protocol::{Segment, event::id::base32};
+use handbell_protocol::{Segment, Topic, event::id::base32};
 use tokio::sync::{
     Notify, broadcast,
     mpsc::{self, error::TrySendError},
@@ -133,6 +133,16 @@ impl Members {
             }
         }
         self.shared.tell_groups();
+    }
+
+    /// From now on this member would forward these shared topics.
+    pub(crate) fn forward(&self, topics: BTreeSet<Topic>) {
+        self.shared.change_own(|beat| beat.forwards = topics);
+    }
+
+    /// How long after its last heartbeat a member counts as there.
+    pub(crate) fn lease(&self) -> Duration {
+        self.shared.lease
     }
 
     pub(crate) fn signal(&self, signal: Signal) {

@@ -10,7 +10,7 @@ use std::{
 };
 
 use handbell_backend::Partition;
-use handbell_protocol::{AgentName, Segment};
+use handbell_protocol::{AgentName, Segment, Topic};
 
 use super::{Agents, MemberId, Presence, beat::Beat};
 
@@ -32,6 +32,8 @@ pub struct MemberInfo {
     pub agents: Arc<Agents>,
     /// The groups that it has consumers of.
     pub groups: BTreeSet<Segment>,
+    /// The shared topics that it would forward.
+    pub forwards: BTreeSet<Topic>,
     /// It takes no new work.
     pub draining: bool,
 }
@@ -113,8 +115,16 @@ impl View {
     /// A view of one member.
     #[cfg(test)]
     pub(crate) fn with_member(id: &str, agents: Vec<Arc<Presence>>) -> Self {
-        let info = MemberInfo { agents: Arc::new(agents.into()), groups: BTreeSet::new(), draining: false };
+        let (groups, forwards) = (BTreeSet::new(), BTreeSet::new());
+        let info = MemberInfo { agents: Arc::new(agents.into()), groups, forwards, draining: false };
         Self::of(BTreeMap::from([(id.into(), info)]))
+    }
+
+    /// The member that forwards a shared topic.
+    #[must_use]
+    pub fn forwarder(&self, topic: &Topic) -> Option<&MemberId> {
+        let able = self.members.iter().filter(|(_, member)| !member.draining && member.forwards.contains(topic));
+        able.map(|(id, _)| id).max_by_key(|member| weight_of(topic.as_str(), Partition(0), member))
     }
 
     fn of(members: BTreeMap<MemberId, MemberInfo>) -> Self {
@@ -128,8 +138,12 @@ impl View {
 }
 
 fn weight(group: &Segment, partition: Partition, member: &MemberId) -> [u8; 32] {
+    weight_of(group.as_str(), partition, member)
+}
+
+fn weight_of(what: &str, partition: Partition, member: &MemberId) -> [u8; 32] {
     let mut hasher = blake3::Hasher::new();
-    hasher.update(group.as_str().as_bytes()).update(b"/").update(&partition.0.to_le_bytes());
+    hasher.update(what.as_bytes()).update(b"/").update(&partition.0.to_le_bytes());
     *hasher.update(member.as_str().as_bytes()).finalize().as_bytes()
 }
 
@@ -142,6 +156,7 @@ impl Roster {
             n: 0,
             agents: Arc::default(),
             groups: BTreeSet::new(),
+            forwards: BTreeSet::new(),
             draining: false,
             leaving: false,
         };
@@ -219,14 +234,15 @@ impl Roster {
 
 impl Beat {
     fn same_content(&self, other: &Self) -> bool {
-        (&self.agents, &self.groups, self.draining, self.leaving)
-            == (&other.agents, &other.groups, other.draining, other.leaving)
+        (&self.agents, &self.groups, &self.forwards, self.draining, self.leaving)
+            == (&other.agents, &other.groups, &other.forwards, other.draining, other.leaving)
     }
 }
 
 impl From<&Beat> for MemberInfo {
     fn from(beat: &Beat) -> Self {
-        Self { agents: Arc::clone(&beat.agents), groups: beat.groups.clone(), draining: beat.draining }
+        let (groups, forwards) = (beat.groups.clone(), beat.forwards.clone());
+        Self { agents: Arc::clone(&beat.agents), groups, forwards, draining: beat.draining }
     }
 }
 
@@ -252,6 +268,7 @@ mod tests {
             n,
             agents: Arc::default(),
             groups: BTreeSet::from([group()]),
+            forwards: BTreeSet::new(),
             draining: false,
             leaving: false,
         }

@@ -73,7 +73,7 @@ impl Hands {
         let batch = std::mem::take(&mut self.batch);
         let tickets = std::mem::take(&mut self.tickets);
         let count = batch.len();
-        match self.member.backend().publish(batch).await {
+        match self.member.publish(batch).await {
             Ok(receipts) => self.receipts.push(Box::pin(async move { (tickets, receipts.await) })),
             Err(error) => self.receipts.push(Box::pin(async move { (tickets, vec![Err(error); count]) })),
         }

@@ -41,6 +41,7 @@ fn options(config: &Config) -> Options {
         partitions: config.backend.partitions,
         duplicate_window: keys.duplicate_window,
         retention: retention(config),
+        shared: config.topics.iter().filter(|(_, keys)| keys.shared).map(|(topic, _)| topic.clone()).collect(),
         credentials: credentials(keys),
         tls: Tls {
             required: false,

@@ -23,6 +23,11 @@ pub(crate) struct TopicDeclaration {
     /// A file with the JSON Schema that payloads must meet.
     #[schemars(with = "Option<String>")]
     pub(crate) schema: Option<PathBuf>,
+    /// Whether it lies on the broker under its own name only, where programs
+    /// that aren't agents read and write it too. To be declared for every
+    /// process. The embedded log can't be reached from outside: there it is a
+    /// topic like any other.
+    pub(crate) shared: bool,
     /// How long its events are kept; `retention.events` where there is none.
     pub(crate) retention: Option<Keep>,
 }
