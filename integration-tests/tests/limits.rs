@@ -210,3 +210,32 @@ async fn more_than_the_window_is_busy_never_a_close_and_all_of_it_comes_in_the_e
     assert_eq!((answer["op"].as_str(), answer["code"].as_str()), (Some("error"), Some("busy")), "{answer}");
     good.works().await;
 }
+
+/// What lies between an agent's reading and the sidecar's writing is large: an
+/// agent that handles one large event after the other makes room there seldom.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_reads_slowly_and_acks_keeps_its_connection() {
+    const EVENTS: u64 = 40;
+    let dir = tempfile::tempdir().unwrap();
+    let settings = ["sidecar.stall=1s", "sidecar.stall_cut=1s", "sidecar.resume_window=1s"];
+    let server = server(&dir, &settings).await;
+    let mut publisher = Agent::named(&server.agents[0], "/publisher").await.unwrap();
+    let mut slow = Agent::named(&server.agents[0], "/slow").await.unwrap();
+    let subscribe = json!({"op":"subscribe","sub":"s","topics":["large"],"group":"slow","credit":64});
+    slow.ask(&subscribe, "subscribed").await.unwrap();
+    let payload = json!("x".repeat(300_000));
+    for seq in 1..=EVENTS {
+        publisher.ask(&publish(seq, "large", &payload), "published").await.unwrap();
+    }
+    let mut settled = 0;
+    while settled < EVENTS {
+        let frame = slow.next().await.unwrap().expect("the connection stays");
+        if frame["op"] == "deliver" {
+            assert_eq!(frame["attempt"], 1);
+            tokio::time::sleep(std::time::Duration::from_millis(400)).await;
+            slow.send(&json!({"op":"ack","deliveries":[delivery_of(&frame)],"confirm":true})).await.unwrap();
+        } else if frame["op"] == "settled" {
+            settled += frame["deliveries"].as_array().map_or(0, Vec::len) as u64;
+        }
+    }
+}

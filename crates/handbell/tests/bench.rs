@@ -24,7 +24,7 @@ fn a_sidecar_of_its_own_is_compared_with_its_log_and_nothing_is_left() {
     let dir = tempfile::tempdir().unwrap();
     let at = dir.path().to_str().unwrap();
     let report = bench(&["--only", "throughput,start,idle", "--connections", "5", "--dir", at]);
-    assert_eq!(cases(&report, "throughput"), ["direct", "fan-out", "group, ordered", "group, unordered"]);
+    assert_eq!(cases(&report, "throughput"), ["direct", "fan-out", "ordered group", "unordered group"]);
     for row in report["parts"]["throughput"].as_array().unwrap() {
         assert!(row["per_second"]["median"].as_f64().unwrap() > 0.0, "{row}");
     }

@@ -14,8 +14,8 @@ impl Way {
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Fanout => "fan-out",
-            Self::OrderedGroup => "group, ordered",
-            Self::UnorderedGroup => "group, unordered",
+            Self::OrderedGroup => "ordered group",
+            Self::UnorderedGroup => "unordered group",
         }
     }
 

@@ -52,6 +52,21 @@ pub enum ClientFrame {
     Bye,
 }
 
+impl ClientFrame {
+    /// The deliveries that it says something of.
+    #[must_use]
+    pub fn deliveries(&self) -> &[String] {
+        match self {
+            Self::Ack(Ack { deliveries, .. }) | Self::Release(Release { deliveries, .. }) => deliveries,
+            Self::Nack(Nack { delivery, .. })
+            | Self::Reject(Reject { delivery, .. })
+            | Self::Extend(Extend { delivery, .. })
+            | Self::Respond(Respond { delivery, .. }) => std::slice::from_ref(delivery),
+            _ => &[],
+        }
+    }
+}
+
 /// `hello`: the first frame of a connection.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 pub struct Hello {

@@ -181,6 +181,11 @@ impl Deliveries {
         found
     }
 
+    /// Whether it is in the agent's hands.
+    pub(super) fn has(&self, id: &str) -> bool {
+        self.held.contains_key(id)
+    }
+
     /// A delivery in the agent's hands.
     pub(super) fn get(&mut self, id: &str) -> Option<&mut Held> {
         self.held.get_mut(id).map(Box::as_mut)

@@ -220,6 +220,12 @@ impl Session {
         }
     }
 
+    /// Whether the agent has that delivery in its hands.
+    #[must_use]
+    pub fn holds(&self, delivery: &str) -> bool {
+        self.deliveries.has(delivery)
+    }
+
     /// When [`Input::Tick`] is due next, by [`Now::mono`].
     #[must_use]
     pub fn next_deadline(&self) -> Option<Duration> {

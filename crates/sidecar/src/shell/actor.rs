@@ -107,7 +107,7 @@ impl Actor {
                     self.inputs(receipts.into_iter().map(|(ticket, receipt)| Input::Receipt(ticket, receipt)));
                 }
                 Wake::Happened(Happened::Joined(input)) => self.inputs(input.map(|input| *input)),
-                Wake::Time => self.time(),
+                Wake::Time => self.time().await,
             }
         }
         self.perform().await;
@@ -183,6 +183,11 @@ impl Actor {
             match frame {
                 Incoming::Text(text) => {
                     let frame = ClientFrame::parse(&text).map_err(Box::new);
+                    if let (Ok(frame), Some(socket)) = (&frame, &mut self.socket)
+                        && frame.deliveries().iter().any(|delivery| self.session.holds(delivery))
+                    {
+                        socket.liveness.acted(now.mono);
+                    }
                     self.session.handle(now, &directory, Input::Frame(frame));
                 }
                 Incoming::Pong => {}
@@ -214,28 +219,40 @@ impl Actor {
         self.shared.waits(&self.welcome.session);
     }
 
-    fn time(&mut self) {
+    async fn time(&mut self) {
         self.input(Input::Tick);
         let now = self.clock.now().mono;
         let Some(socket) = &mut self.socket else { return };
         match socket.liveness.due(now) {
             Some(Remedy::Ping) => socket.outbox.ping(),
             Some(Remedy::Unanswered) => self.cut_off(1011, "two pings were not answered"),
-            Some(Remedy::Slow) => {
-                // Nothing can be written, so what waits is dropped and only
-                // the close is left: everything comes again after the resume.
-                tracing::debug!(
-                    session = self.welcome.session,
-                    bytes = socket.outbox.bytes(),
-                    "a reader makes no progress"
-                );
-                socket.outbox.clear();
-                socket.outbox.close(1013, "the reader made no progress; read faster or ask for less credit");
-                self.detached();
-            }
+            Some(Remedy::Slow) => self.slow().await,
             Some(Remedy::Cut) => self.socket = None,
             None => {}
         }
+    }
+
+    /// Nothing could be written for long. Nothing was read either while much
+    /// waits, so first that is looked at: a verdict on what it holds shows that
+    /// the agent reads.
+    async fn slow(&mut self) {
+        if let Some(socket) = &mut self.socket {
+            let frames = socket.wire.sip().await;
+            self.frames(frames);
+        }
+        let now = self.clock.now().mono;
+        let Some(socket) = &mut self.socket else { return };
+        if socket.liveness.due(now) != Some(Remedy::Slow) {
+            return;
+        }
+        // What waits is dropped and only the close is left: everything comes
+        // again after the resume.
+        let bytes = socket.outbox.bytes();
+        tracing::debug!(session = self.welcome.session, bytes, "a reader makes no progress");
+        socket.liveness.give_up();
+        socket.outbox.clear();
+        socket.outbox.close(1013, "the reader made no progress; read faster or ask for less credit");
+        self.detached();
     }
 
     // === commands ===

@@ -49,6 +49,19 @@ impl Liveness {
         self.stuck_since = waiting.then_some(now);
     }
 
+    /// The agent said something of a delivery: so it reads, however slowly,
+    /// and much may lie between its reading and what is written here.
+    pub(super) fn acted(&mut self, now: Duration) {
+        if !self.slow && self.stuck_since.is_some() {
+            self.stuck_since = Some(now);
+        }
+    }
+
+    /// It is taken for a slow reader from now on.
+    pub(super) fn give_up(&mut self) {
+        self.slow = true;
+    }
+
     /// Something waits to be written.
     pub(super) fn waits(&mut self, now: Duration) {
         self.stuck_since.get_or_insert(now);
@@ -66,7 +79,6 @@ impl Liveness {
                 return Some(Remedy::Cut);
             }
             if !self.slow && now >= since + self.patience.slow {
-                self.slow = true;
                 return Some(Remedy::Slow);
             }
         }
@@ -113,8 +125,21 @@ mod tests {
         assert_eq!(l.next_deadline(), s(10));
         assert_eq!(l.due(s(10)), Some(Remedy::Ping));
         assert_eq!(l.due(s(11)), Some(Remedy::Slow));
+        l.give_up();
+        l.acted(s(12));
         assert_eq!(l.due(s(30)), Some(Remedy::Ping));
         assert_eq!(l.due(s(31)), Some(Remedy::Cut));
+    }
+
+    #[test]
+    fn a_verdict_shows_that_it_reads() {
+        let mut l = liveness();
+        l.acted(s(1));
+        l.waits(s(2));
+        assert_eq!(l.due(s(12)), Some(Remedy::Slow));
+        l.acted(s(12));
+        assert_eq!(l.due(s(21)), Some(Remedy::Ping));
+        assert_eq!(l.due(s(22)), Some(Remedy::Slow));
     }
 
     #[test]

@@ -85,6 +85,11 @@ impl Wire {
         poll_fn(|cx| self.poll_turn(cx, outbox, read)).await
     }
 
+    /// Reads what is there, without waiting for more.
+    pub(super) async fn sip(&mut self) -> Vec<Incoming> {
+        poll_fn(|cx| Poll::Ready(self.poll_read(cx))).await
+    }
+
     fn poll_turn(&mut self, cx: &mut Context<'_>, outbox: &mut Outbox, read: bool) -> Poll<Turn> {
         let Ok(wrote) = self.poll_write(cx, outbox) else { return Poll::Ready(Turn::Lost) };
         let frames = if read { self.poll_read(cx) } else { Vec::new() };
