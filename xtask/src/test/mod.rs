@@ -62,7 +62,7 @@ const TIERS: &[Tier] = &[
     Tier {
         name: "nats",
         about: "the suite of backends, outages, clusters and sidecars over a real NATS server",
-        by_default: true,
+        by_default: false,
         steps: &[Step { name: "build", run: steps::build }, Step { name: "nats", run: steps::nats }],
     },
     Tier {

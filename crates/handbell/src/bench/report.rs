@@ -97,10 +97,10 @@ const RSS: Column = Column::new("RSS MiB", |row| number(&row["rss_mib"]["median"
 
 const P50: Column = Column::new("P50", |row| number(&row["us"]["p50"]["median"], 0));
 const P99: Column = Column::new("P99", |row| number(&row["us"]["p99"]["median"], 0));
-const P999: Column = Column::new("P99.9", |row| number(&row["us"]["p999"], 0));
-const MAX: Column = Column::new("MAX", |row| number(&row["us"]["max"], 0));
+const P999: Column = Column::wide("P99.9", |row| number(&row["us"]["p999"], 0));
+const MAX: Column = Column::wide("MAX", |row| number(&row["us"]["max"], 0));
 
-const OWN: Column = Column::new("OWN MiB", |row| number(&row["own_mib"]["median"], 1));
+const OWN: Column = Column::wide("OWN MiB", |row| number(&row["own_mib"]["median"], 1));
 
 const THROUGHPUT: [Column; 7] = [
     CASE,
@@ -120,8 +120,8 @@ const LATENCY: [Column; 12] = [
     P99,
     P999,
     MAX,
-    Column::new("ADDS P50", |row| number(&row["added_p50"], 0)),
-    Column::new("ADDS P99", |row| number(&row["added_p99"], 0)),
+    Column::new("+P50", |row| number(&row["added_p50"], 0)),
+    Column::new("+P99", |row| number(&row["added_p99"], 0)),
     CPU,
     RSS,
     OWN,

@@ -17,7 +17,8 @@ Examples:
 Without --url it starts sidecars of its own on temporary directories and touches no other data;
 what the sidecar does is compared with the same log called directly, in alternating rounds.
 With --url it drives the one that runs there: its events and groups (topics bench.…) stay in
-that log, and nothing is compared with the log itself. Figures are medians of the rounds.")]
+that log, and nothing is compared with the log itself. Figures are medians of the rounds; -o wide
+has more of them.")]
 pub(crate) struct BenchArgs {
     /// Only these parts
     #[arg(long, value_name = "PART,…", value_enum, value_delimiter = ',')]
