@@ -26,6 +26,7 @@ mod members;
 mod options;
 mod ordered;
 mod post;
+mod publishing;
 mod queue_group;
 mod settings;
 mod shared;

@@ -4,34 +4,22 @@
 mod sim;
 
 use handbell_groups::Sabotage;
-use sim::plan::{Outcome, run};
+use handbell_test_support::seeds;
+use sim::plan::run;
 
-fn number(name: &str) -> Option<u64> {
-    std::env::var(name).ok()?.parse().ok()
-}
-
-fn fail(seed: u64, outcome: &Outcome) -> ! {
-    panic!(
-        "seed {seed}: {}\nreplay: HANDBELL_SIM_SEED={seed} cargo test -p handbell-groups --test simulation",
-        outcome.violations.join("\n")
-    )
-}
+const PACKAGE: &str = "handbell-groups";
 
 #[test]
 fn nothing_is_lost_doubled_or_disordered_whatever_the_seed() {
-    if let Some(seed) = number("HANDBELL_SIM_SEED") {
-        let outcome = run(seed, None);
-        if !outcome.violations.is_empty() {
-            fail(seed, &outcome);
-        }
+    if seeds::replayed(PACKAGE, |seed| run(seed, None).violations) {
         return;
     }
-    let runs = number("HANDBELL_SIM_RUNS").unwrap_or(2_000);
+    let runs = seeds::runs(2_000);
     let mut all = (0, 0, 0, 0, 0);
     for seed in 1..=runs {
         let outcome = run(seed, None);
         if !outcome.violations.is_empty() {
-            fail(seed, &outcome);
+            seeds::fail(PACKAGE, seed, &outcome.violations);
         }
         all.0 += outcome.events;
         all.1 += outcome.acked;

@@ -49,6 +49,12 @@ impl Timestamp {
         Self(self.0.saturating_add(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)))
     }
 
+    /// This instant `duration` earlier, saturating.
+    #[must_use]
+    pub fn before(self, duration: Duration) -> Self {
+        Self(self.0.saturating_sub(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)))
+    }
+
     /// The time from `earlier` to this instant; zero if it lies later.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {
@@ -246,6 +252,15 @@ mod tests {
             assert_eq!(t.to_string(), format!("{:.3}", t.jiff()), "{millis}");
         }
         assert_eq!(Timestamp::parse("2024-02-29T23:59:59.999Z").unwrap().to_string(), "2024-02-29T23:59:59.999Z");
+    }
+
+    #[test]
+    fn earlier_and_later_saturate() {
+        let t = Timestamp::from_millis(1_000);
+        assert_eq!(t.before(Duration::from_secs(3)).as_millis(), -2_000);
+        assert_eq!(t.before(Duration::MAX).as_millis(), 1_000 - i64::MAX);
+        assert_eq!(Timestamp::from_millis(i64::MIN).before(Duration::from_secs(1)).as_millis(), i64::MIN);
+        assert_eq!(t.after(Duration::MAX).as_millis(), i64::MAX);
     }
 
     #[test]

@@ -11,21 +11,13 @@ mod sim;
 use std::thread;
 
 use handbell_sidecar::session::Sabotage;
+use handbell_test_support::seeds;
 use sim::{
     end::Counts,
     plan::{Outcome, run},
 };
 
-fn number(name: &str) -> Option<u64> {
-    std::env::var(name).ok()?.parse().ok()
-}
-
-fn fail(seed: u64, outcome: &Outcome) -> ! {
-    panic!(
-        "seed {seed}: {}\nreplay: HANDBELL_SIM_SEED={seed} cargo test -p handbell-sidecar --test simulation",
-        outcome.violations.join("\n")
-    )
-}
+const PACKAGE: &str = "handbell-sidecar";
 
 /// Runs each `step`th seed from `first`; stops at the first that fails.
 fn run_some(first: u64, runs: u64, step: usize) -> Result<Counts, (u64, Box<Outcome>)> {
@@ -42,14 +34,10 @@ fn run_some(first: u64, runs: u64, step: usize) -> Result<Counts, (u64, Box<Outc
 
 #[test]
 fn what_is_promised_holds_whatever_the_seed() {
-    if let Some(seed) = number("HANDBELL_SIM_SEED") {
-        let outcome = run(seed, None);
-        if !outcome.violations.is_empty() {
-            fail(seed, &outcome);
-        }
+    if seeds::replayed(PACKAGE, |seed| run(seed, None).violations) {
         return;
     }
-    let runs = number("HANDBELL_SIM_RUNS").unwrap_or(2_000);
+    let runs = seeds::runs(2_000);
     let threads = thread::available_parallelism().map_or(1, usize::from).min(4);
     let mut all = Counts::default();
     thread::scope(|scope| {
@@ -58,7 +46,7 @@ fn what_is_promised_holds_whatever_the_seed() {
         for one in running {
             match one.join().expect("a run doesn't panic") {
                 Ok(counts) => all.add(&counts),
-                Err((seed, outcome)) => fail(seed, &outcome),
+                Err((seed, outcome)) => seeds::fail(PACKAGE, seed, &outcome.violations),
             }
         }
     });

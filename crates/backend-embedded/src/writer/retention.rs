@@ -171,7 +171,7 @@ fn look(
         return Ok(None);
     }
     let Some(oldest) = oldest(conn, stream, slot, id)? else { return Ok(None) };
-    let before = age.map(|age| back(now, age));
+    let before = age.map(|age| now.before(age));
     let other = other_lane(engine, &stream.key, &topic);
     let surplus = limit.map_or(0, |limit| (bytes + other.bytes).saturating_sub(limit));
     // Of two lanes the one with the older record gives way first.
@@ -212,8 +212,4 @@ fn other_lane(engine: &Engine, key: &StreamKey, topic: &handbell_protocol::Topic
     let state = stream.lock();
     let slot = state.slots.iter().find(|slot| slot.topic == *topic && slot.records > 0);
     slot.map_or_else(Other::default, |slot| Other { bytes: slot.bytes, oldest: slot.oldest })
-}
-
-fn back(now: Timestamp, age: std::time::Duration) -> Timestamp {
-    Timestamp::from_millis(now.as_millis().saturating_sub(i64::try_from(age.as_millis()).unwrap_or(i64::MAX)))
 }

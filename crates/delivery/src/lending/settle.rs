@@ -15,7 +15,7 @@ use super::{
     shell::{Lending, OpenSource},
     verdicts::copy,
 };
-use crate::{Answer, ConsumerEvent, backoff::Backoff, dead_letter};
+use crate::{Answer, ConsumerEvent, backoff::Backoff, dead_letter, publishing::publish};
 
 /// The most that is settled in one call.
 const BATCH: usize = 1_024;
@@ -78,12 +78,12 @@ async fn store(lending: &Lending, source: &OpenSource, late: &mut [Settling]) {
     let mut backoff = Backoff::new("store dead letters and timeouts");
     while !left.is_empty() {
         let batch = left.iter().filter_map(|settling| outgoing(lending, source, settling)).collect();
-        let results = publish(lending, batch, left.len()).await;
+        let results = publish(&*lending.around.backend, batch).await;
         let mut failed = None;
         let mut again = Vec::new();
         for (settling, result) in left.into_iter().zip(results) {
             match result {
-                Ok(()) => {}
+                Ok(_) => {}
                 Err(error) if dead_letter::is_final(&error) => unburied(settling, source, &error),
                 Err(error) => {
                     failed = Some(error);
@@ -110,11 +110,4 @@ fn outgoing(lending: &Lending, source: &OpenSource, settling: &Settling) -> Opti
 fn unburied(settling: &mut Settling, source: &OpenSource, error: &PublishError) {
     tracing::error!(%error, queue = %source.receiver, "the backend refuses what was to be stored; the event stays in its queue");
     settling.settlement = hand_back(UNBURIED);
-}
-
-async fn publish(lending: &Lending, batch: Vec<Outgoing>, count: usize) -> Vec<Result<(), PublishError>> {
-    match lending.around.backend.publish(batch).await {
-        Ok(receipts) => receipts.await.into_iter().map(|receipt| receipt.map(drop)).collect(),
-        Err(error) => vec![Err(error); count],
-    }
 }

@@ -54,6 +54,10 @@ impl Agents {
         self.0.binary_search_by(|presence| presence.agent.cmp(agent)).is_ok()
     }
 
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     pub(crate) fn len(&self) -> u32 {
         u32::try_from(self.0.len()).unwrap_or(u32::MAX)
     }
@@ -74,7 +78,7 @@ pub(crate) struct Beat {
     pub member: MemberId,
     /// Grows with each heartbeat, so that a late one changes nothing.
     pub n: u64,
-    #[serde(default, skip_serializing_if = "no_agents")]
+    #[serde(default, skip_serializing_if = "Agents::is_empty")]
     pub agents: Arc<Agents>,
     /// The groups that it has consumers of.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
@@ -88,10 +92,6 @@ pub(crate) struct Beat {
     /// Its last word.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub leaving: bool,
-}
-
-fn no_agents(agents: &Arc<Agents>) -> bool {
-    agents.len() == 0
 }
 
 /// A word from one member to another about a partition.

@@ -136,8 +136,7 @@ impl Listener {
 }
 
 async fn open(shared: &Shared) -> Result<Box<dyn Tail>, BackendError> {
-    let lease = i64::try_from(shared.lease.as_millis()).unwrap_or(i64::MAX);
-    let since = Timestamp::from_millis(Timestamp::now().as_millis().saturating_sub(lease));
+    let since = Timestamp::now().before(shared.lease);
     let partitions = BTreeMap::from([(PARTITION, Start::Time(since))]);
     shared.backend.tail(TailSpec { class: Class::Members, lane: Lane::Regular, topics: vec![], partitions }).await
 }

@@ -20,7 +20,7 @@ use super::{
     beat::topic,
     shell::{Shared, Word},
 };
-use crate::backoff::Backoff;
+use crate::{backoff::Backoff, publishing};
 
 /// All members speak in one partition, so that each hears the others in order.
 pub(super) const PARTITION: Partition = Partition(0);
@@ -77,8 +77,7 @@ async fn publish(shared: &Shared, batch: Vec<Outgoing>) -> Result<(), PublishErr
     if batch.is_empty() {
         return Ok(());
     }
-    let receipts = shared.backend.publish(batch).await?;
-    receipts.await.into_iter().try_for_each(|receipt| receipt.map(drop))
+    publishing::publish(&*shared.backend, batch).await.into_iter().try_for_each(|receipt| receipt.map(drop))
 }
 
 /// Whether that member said it: what it says itself it need not read.

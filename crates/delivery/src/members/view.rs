@@ -109,7 +109,7 @@ impl View {
     /// its own share.
     #[must_use]
     pub fn owner(&self, group: &Segment, partition: Partition) -> Option<&MemberId> {
-        self.sharing(group).max_by_key(|member| weight(group, partition, member))
+        self.sharing(group).max_by_key(|member| weight(group.as_str(), partition, member))
     }
 
     /// A view of one member.
@@ -124,7 +124,7 @@ impl View {
     #[must_use]
     pub fn forwarder(&self, topic: &Topic) -> Option<&MemberId> {
         let able = self.members.iter().filter(|(_, member)| !member.draining && member.forwards.contains(topic));
-        able.map(|(id, _)| id).max_by_key(|member| weight_of(topic.as_str(), Partition(0), member))
+        able.map(|(id, _)| id).max_by_key(|member| weight(topic.as_str(), Partition(0), member))
     }
 
     fn of(members: BTreeMap<MemberId, MemberInfo>) -> Self {
@@ -137,11 +137,7 @@ impl View {
     }
 }
 
-fn weight(group: &Segment, partition: Partition, member: &MemberId) -> [u8; 32] {
-    weight_of(group.as_str(), partition, member)
-}
-
-fn weight_of(what: &str, partition: Partition, member: &MemberId) -> [u8; 32] {
+fn weight(what: &str, partition: Partition, member: &MemberId) -> [u8; 32] {
     let mut hasher = blake3::Hasher::new();
     hasher.update(what.as_bytes()).update(b"/").update(&partition.0.to_le_bytes());
     *hasher.update(member.as_str().as_bytes()).finalize().as_bytes()

@@ -10,7 +10,7 @@ use std::{
 use handbell_backend::{
     Backend, BackendError, Class, Fault, Outgoing, Partition, PublishError, Record, Start, TailItem, TailSpec,
 };
-use handbell_protocol::{Lane, Timestamp, Topic};
+use handbell_protocol::{Lane, Topic};
 use tokio::{
     sync::watch,
     time::{Instant, sleep_until},
@@ -21,7 +21,7 @@ use super::{
     place::Place,
     records::{buried, forwarded, origin},
 };
-use crate::{View, backoff::Backoff, members::Members, tailing::SteadyTail};
+use crate::{View, backoff::Backoff, members::Members, publishing::publish, tailing::SteadyTail};
 
 /// The most that is forwarded at a time.
 const BATCH: usize = 256;
@@ -208,7 +208,7 @@ impl Turn<'_> {
         let mut backoff = Backoff::new("forward events of a shared topic");
         while !left.is_empty() {
             let batch: Vec<Outgoing> = left.iter().map(|(_, out)| out.clone()).collect();
-            let results = self.publish(batch, left.len()).await;
+            let results = publish(&**self.backend, batch).await;
             // What comes behind a failure is sent again too, so that a key keeps its order.
             let through = results.iter().position(|result| result.as_ref().is_err_and(PublishError::is_retryable));
             for (n, result) in results[..through.unwrap_or(results.len())].iter().enumerate() {
@@ -228,7 +228,7 @@ impl Turn<'_> {
         tracing::error!(topic = %self.topic, position = %record.position, %why, "a shared event becomes a dead letter");
         let mut backoff = Backoff::new("store a dead letter");
         loop {
-            match self.publish(vec![buried(record, why)], 1).await.pop() {
+            match publish(&**self.backend, vec![buried(record, why)]).await.pop() {
                 Some(Err(error)) if error.is_retryable() => backoff.wait(&error).await,
                 Some(Err(error)) => {
                     return tracing::error!(position = %record.position, %error, "its dead letter is refused too");
@@ -236,23 +236,5 @@ impl Turn<'_> {
                 _ => return,
             }
         }
-    }
-
-    async fn publish(&self, batch: Vec<Outgoing>, count: usize) -> Vec<Result<(), PublishError>> {
-        match self.backend.publish(batch).await {
-            Ok(receipts) => receipts.await.into_iter().map(|receipt| receipt.map(drop)).collect(),
-            Err(error) => vec![Err(error); count],
-        }
-    }
-}
-
-/// An instant somewhat earlier.
-trait Before {
-    fn before(self, by: Duration) -> Self;
-}
-
-impl Before for Timestamp {
-    fn before(self, by: Duration) -> Self {
-        Self::from_millis(self.as_millis().saturating_sub(i64::try_from(by.as_millis()).unwrap_or(i64::MAX)))
     }
 }

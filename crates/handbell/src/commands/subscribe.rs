@@ -143,7 +143,7 @@ fn frame(args: &SubArgs, now: Timestamp) -> Map<String, Value> {
         Begin::Start => "start".into(),
         Begin::New => "new".into(),
         Begin::Time(time) => json!({ "time": time }),
-        Begin::Ago(ago) => json!({ "time": before(now, ago) }),
+        Begin::Ago(ago) => json!({ "time": now.before(ago) }),
         Begin::Position(position) => json!({ "position": position }),
     };
     if let Some(filter) = &args.filter {
@@ -156,11 +156,6 @@ fn frame(args: &SubArgs, now: Timestamp) -> Map<String, Value> {
         Value::Object(members) => members,
         _ => Map::new(),
     }
-}
-
-fn before(now: Timestamp, ago: Duration) -> Timestamp {
-    let millis = i64::try_from(ago.as_millis()).unwrap_or(i64::MAX);
-    Timestamp::from_millis(now.as_millis().saturating_sub(millis))
 }
 
 fn id(delivery: &Delivery) -> String {
